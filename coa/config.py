@@ -1,0 +1,87 @@
+"""Settings: config file < environment (``COA_*``) < arguments. Nothing else in the library reads the environment for settings."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from coa.errors import UsageError
+
+ENV_PREFIX = "COA_"
+
+
+class Settings(BaseModel):
+    """How a run is carried out (a `coa.types.Task` says what it does)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = Field(None, description="offline, openai:NAME, vllm:NAME, litellm:PROVIDER/NAME, scripted:FILE")
+    base_url: str | None = Field(None, description="Address of an OpenAI-compatible server, ending in /v1")
+    window: int | None = Field(None, ge=256, description="Tokens of prompt and reply together")
+    topology: str = Field("chain", description="How the agents are connected")
+    order: str = Field("ltr", description="In which order the chunks are read")
+    concurrency: int = Field(8, ge=1, le=1024, description="Model calls in flight at most")
+    retries: int = Field(8, ge=0, le=100, description="How often a failed call is sent again")
+    timeout: float = Field(600.0, gt=0, description="Seconds for one model call, whole")
+    max_cost: float | None = Field(None, ge=0, description="US dollars at most")
+    max_calls: int | None = Field(None, ge=0, description="Model calls at most")
+    max_tokens: int | None = Field(None, ge=0, description="Tokens at most, prompts and replies together")
+    deadline: float | None = Field(None, gt=0, description="Seconds for the whole run")
+    prices: tuple[float, float] | None = Field(None, description="US dollars per million tokens: prompt, reply")
+    run_dir: Path | None = Field(None, description="Where runs are kept; the default is the user's state directory")
+    journal: bool = Field(True, description="Keep a journal of the calls, so that the run can be resumed")
+    durable: bool = Field(False, description="Journal survives power loss, not only a killed process (slower)")
+
+
+def default_run_dir(env: Mapping[str, str] = os.environ) -> Path:
+    """The user's state directory: ``$XDG_STATE_HOME/coa/runs`` or ``~/.local/state/coa/runs``."""
+    state = env.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "coa" / "runs"
+
+
+def config_path(env: Mapping[str, str] = os.environ) -> Path:
+    """``$COA_CONFIG``, or ``coa/config.toml`` in the user's configuration directory."""
+    if explicit := env.get("COA_CONFIG"):
+        return Path(explicit)
+    home = env.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "coa" / "config.toml"
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the config file {str(path)!r}: {error}", hint="Mend or remove the file.") from None
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    found = {name: env.get(ENV_PREFIX + name.upper()) for name in Settings.model_fields}
+    values: dict[str, Any] = {name: value for name, value in found.items() if value}
+    if prices := values.get("prices"):
+        values["prices"] = tuple(prices.split(","))
+    return values
+
+
+def load_settings(env: Mapping[str, str] = os.environ, **arguments: Any) -> Settings:
+    """Merge the config file, the environment and the arguments; arguments that are None do not count.
+
+    Raises:
+        UsageError: for an unknown name or a value out of range, wherever it came from.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    try:
+        return Settings.model_validate(_from_file(config_path(env)) | _from_env(env) | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise UsageError(
+            f"{name}: {first['msg'].lower()} (got {first['input']!r})",
+            hint=f"Look at --{name.replace('_', '-')}, {ENV_PREFIX}{name.upper()} and {str(config_path(env))!r}.",
+        ) from None

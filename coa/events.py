@@ -1,0 +1,71 @@
+"""Typed events: the one thing that progress bars, logs, streams and tests all listen to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from coa.types import Answer, Span, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The documents are loaded and split. ``steps`` is the fixed denominator of the progress: chunks and final calls."""
+
+    run_id: str
+    model: str
+    chunks: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """One of the ``steps`` is over. ``usage`` is the total so far; ``done`` never decreases."""
+
+    done: int
+    steps: int
+    usage: Usage
+    span: Span | None = None
+    outcome: str = "read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallDone:
+    """A model call was answered, by the provider or by the journal."""
+
+    role: str
+    from_journal: bool
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """A call failed and will be sent again after ``wait`` seconds."""
+
+    attempt: int
+    wait: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something the user should know; also listed in the answer's warnings."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """The run is over and this is its answer."""
+
+    answer: Answer
+
+
+Event = RunStarted | StepDone | CallDone | Retrying | Warned | RunFinished
+Emit = Callable[[Event], None]
+
+
+def ignore(_: Event) -> None:
+    """An `Emit` for callers who do not listen."""

@@ -1,0 +1,176 @@
+"""The values that travel from a document to an answer.
+
+Everything here is immutable, keyword-only and free of behaviour that needs another module: these are the words of the
+project (Span, Chunk, Citation, Coverage, Usage, Answer), and every other module may import them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["complete", "partial"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Span:
+    """A stretch of one document, in characters of its normalised text.
+
+    ``document.text[span.start:span.end]`` is the quote, always, verbatim.
+
+    Attributes:
+        doc: The id of the document.
+        start: First character, counted from 0.
+        end: One past the last character.
+    """
+
+    doc: str
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A span with its place in the reading list and its size in tokens; never a copy of the text."""
+
+    index: int
+    span: Span
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A verified piece of evidence: ``quote`` stands in the document at ``span``, to the letter.
+
+    Attributes:
+        marker: The number shown as ``[marker]`` in the answer's text.
+        span: Where the quote stands.
+        quote: The quoted text.
+        line: Line of the normalised text where the quote begins, counted from 1.
+        page: Page where the quote begins, counted from 1; None where the format has no pages.
+        claim: ``(start, end)`` in characters of the answer's text: the sentence that the quote supports.
+    """
+
+    marker: int
+    span: Span
+    quote: str
+    line: int
+    page: int | None = None
+    claim: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A stretch that did not reach the answer, and why."""
+
+    span: Span
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What was read of all that was given. ``read + len(skipped) + len(failed) == chunks``."""
+
+    chunks: int = 0
+    read: int = 0
+    skipped: tuple[Unread, ...] = ()
+    failed: tuple[Unread, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return self.read == self.chunks and not self.skipped and not self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a run consumed. Tokens as the provider reports them; ``cost_usd`` is None where no price is known.
+
+    ``calls`` counts the calls that were sent in this process; ``calls_from_journal`` those answered from the journal.
+    """
+
+    calls: int = 0
+    calls_from_journal: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A document as an answer names it: enough to find it again and to see that it has not changed."""
+
+    id: str
+    path: str
+    sha256: str
+    chars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The result of a pipeline: text, evidence, and the truth about what was read and what it cost."""
+
+    text: str
+    status: Status
+    run_id: str
+    model: str
+    documents: tuple[Source, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    coverage: Coverage = field(default_factory=Coverage)
+    usage: Usage = field(default_factory=Usage)
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``--json`` prints: plain dicts, lists, strings and numbers."""
+        from coa.report import answer_to_dict
+
+        return answer_to_dict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What to do with the documents.
+
+    Attributes:
+        kind: ``summary`` or ``qa``.
+        query: The question, or the focus of a summary; None for a plain summary.
+        words: Length to aim at; None leaves it to the pipeline.
+    """
+
+    kind: Literal["summary", "qa"]
+    query: str | None = None
+    words: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A verbatim quote that notes refer to as ``[marker]``."""
+
+    marker: str
+    span: Span
+    quote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notes:
+    """A communication unit (CU, arXiv 2406.02818 section 3.1): what one worker hands to the next.
+
+    ``text`` holds markers such as ``[kqz3]``; ``evidence`` has one entry for each marker that the text still uses.
+    """
+
+    text: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """The text that one worker reads, with its place: part ``part`` (from 1) of ``parts``."""
+
+    text: str
+    span: Span
+    part: int
+    parts: int
