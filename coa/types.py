@@ -159,11 +159,13 @@ class Evidence:
 class Notes:
     """A communication unit (CU, arXiv 2406.02818 section 3.1): what one worker hands to the next.
 
-    ``text`` holds markers such as ``[kqz3]``; ``evidence`` has one entry for each marker that the text still uses.
+    ``text`` holds markers such as ``[kqz3]``; ``evidence`` has one entry for each marker that the text still uses,
+    and ``issued`` counts the markers given out so far, so that no marker ever means two things.
     """
 
     text: str = ""
     evidence: tuple[Evidence, ...] = ()
+    issued: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
