@@ -160,12 +160,14 @@ class Notes:
     """A communication unit (CU, arXiv 2406.02818 section 3.1): what one worker hands to the next.
 
     ``text`` holds markers such as ``[kqz3]``; ``evidence`` has one entry for each marker that the text still uses,
-    and ``issued`` counts the markers given out so far, so that no marker ever means two things.
+    ``issued`` counts the markers given out so far, so that no marker ever means two things, and ``tokens`` is the size of
+    the text as the provider counted it, or as estimated where it did not.
     """
 
     text: str = ""
     evidence: tuple[Evidence, ...] = ()
     issued: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

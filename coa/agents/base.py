@@ -1,0 +1,87 @@
+"""`Agent`: one prompt, one reply, one parser. And `Context`, what every agent of a run is given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, runtime_checkable
+
+from coa.agents.fence import Fence
+from coa.agents.replies import usable
+from coa.errors import InvalidReply, TruncatedReply
+from coa.prompts import Prompts
+from coa.serving.base import Message, Reply, Request
+from coa.tokens import TokenCounter
+from coa.types import Task
+
+Result = TypeVar("Result", covariant=True)
+
+CHAT_OVERHEAD = 8
+"""Tokens a chat template adds to each message, at most, in the templates of the common model families."""
+
+REPAIR_RESERVE = 64
+"""Tokens kept free in every prompt for the sentence that asks for a better reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an agent works with. ``call`` is the run's one door to the model: journal, limits, budget, retries."""
+
+    call: Callable[[Request], Awaitable[Reply]]
+    counter: TokenCounter
+    prompts: Prompts
+    fence: Fence
+    task: Task
+
+
+@runtime_checkable
+class Agent(Protocol[Result]):
+    """Anything with a role that renders its inputs into one request and parses the reply."""
+
+    @property
+    def role(self) -> str: ...
+
+    async def run(self, request: Request, ctx: Context) -> Result: ...
+
+
+def prompt_tokens(messages: tuple[Message, ...], counter: TokenCounter) -> int:
+    """Tokens of a rendered prompt, chat template included."""
+    return sum(counter.count(message.content) + CHAT_OVERHEAD for message in messages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A usable text, and its size in tokens: as the provider counted it, or estimated where it did not."""
+
+    text: str
+    tokens: int
+
+
+async def ask(request: Request, ctx: Context) -> Said:
+    """Send a request and return its usable text; an unusable reply is answered with one repair turn, no more.
+
+    Raises:
+        InvalidReply: if the second reply is unusable too.
+    """
+    try:
+        return _said(await ctx.call(request), ctx)
+    except InvalidReply as error:
+        return _said(await ctx.call(_repaired(request, error, ctx)), ctx)
+
+
+def _said(reply: Reply, ctx: Context) -> Said:
+    text = usable(reply)
+    return Said(text=text, tokens=reply.completion_tokens or ctx.counter.count(text))
+
+
+def _repaired(request: Request, error: InvalidReply, ctx: Context) -> Request:
+    words = request.max_tokens // 3 if isinstance(error, TruncatedReply) else 0
+    note = ctx.prompts["repair"].render(problem=_problem(error), words=words)
+    *head, last = request.messages
+    return replace(request, messages=(*head, replace(last, content=last.content + note)))
+
+
+def _problem(error: InvalidReply) -> str:
+    return {"TruncatedReply": "it was cut off", "EmptyReply": "it was empty", "RefusedReply": "it did not do the task"}.get(
+        error.code, "it was malformed"
+    )

@@ -1,0 +1,77 @@
+"""`Pipeline`: from a `Job` to an `Outcome`. And the job itself: everything one run needs, passed explicitly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from coa.agents.base import Context
+from coa.documents import Document
+from coa.events import Emit
+from coa.pipelines.window import Window
+from coa.types import Chunk, Citation, Coverage, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run's documents, chunks and tools. Travels as LangGraph's ``context``, which is never checkpointed.
+
+    Attributes:
+        order: Indices into ``chunks``, in the order of reading.
+        usage: The total so far.
+    """
+
+    documents: tuple[Document, ...]
+    chunks: tuple[Chunk, ...]
+    order: tuple[int, ...]
+    ctx: Context
+    window: Window
+    emit: Emit
+    usage: Callable[[], Usage]
+
+    def document(self, doc: str) -> Document:
+        """The document with this id."""
+        return next(document for document in self.documents if document.id == doc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a pipeline hands back: the cited text and the truth about what was read."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    coverage: Coverage
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """What a pipeline will ask of the model, at most: before anything is sent.
+
+    Attributes:
+        serial: Calls that must wait for one another, the critical path.
+    """
+
+    calls: int
+    serial: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@runtime_checkable
+class Pipeline(Protocol):
+    """Anything that turns a job into an outcome, and says beforehand what it will cost."""
+
+    @property
+    def graph(self) -> Any:
+        """The compiled LangGraph graph; run it with ``context=job``, alone or as a node of another graph."""
+        ...
+
+    def steps(self, chunks: int) -> int:
+        """How many steps of progress a run over so many chunks reports."""
+        ...
+
+    def estimate(self, chunks: Sequence[Chunk], window: Window) -> Calls: ...
+
+    async def run(self, job: Job) -> Outcome: ...

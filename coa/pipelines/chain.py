@@ -1,0 +1,199 @@
+"""Chain-of-Agents (Zhang et al., NeurIPS 2024, arXiv 2406.02818, Algorithm 1) as a LangGraph loop.
+
+One edge per chunk: worker -> worker -> ... -> manager. The graph's state holds an index, the notes and a few counters; the
+text travels in ``context``, so that a checkpoint of a step stays a few kilobytes however long the document is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from typing import Any, TypedDict
+
+from coa.agents.base import prompt_tokens
+from coa.agents.citing import Cited, cite
+from coa.agents.manager import Manager, quote_line
+from coa.errors import ContextOverflow, InvalidReply
+from coa.events import StepDone, Warned
+from coa.pipelines.base import Calls, Job, Outcome
+from coa.pipelines.reading import State, read_chunk, shrink
+from coa.pipelines.window import Window, divide
+from coa.types import Chunk, Coverage, Evidence, Notes, Span, Unread
+
+
+class ChainState(TypedDict, total=False):
+    """What a checkpoint holds: indices and notes, never text of the document beyond the quotes kept.
+
+    ``i`` chunks are done; ``size`` is the window as learned so far; ``unread`` has one entry per chunk that failed.
+    """
+
+    i: int
+    notes: dict[str, Any]
+    size: int
+    dropped: int
+    unread: list[dict[str, Any]]
+    text: str
+
+
+class ChainOfAgents:
+    """Workers read the chunks one after the other; the manager answers from the last notes."""
+
+    @cached_property
+    def graph(self) -> Any:
+        """The compiled graph; its ``context`` is a `Job`."""
+        return self.compile()
+
+    def compile(self, checkpointer: Any = None) -> Any:
+        """Compile the graph, with a LangGraph checkpointer if the embedding application wants one.
+
+        The library itself does not need it: the journal answers every finished call when a run is resumed.
+        """
+        from langgraph.graph import END, START, StateGraph
+
+        graph = StateGraph(ChainState, context_schema=Job)
+        graph.add_node("worker", _worker)
+        graph.add_node("manager", _manager)
+        graph.add_edge(START, "worker")
+        graph.add_conditional_edges("worker", _next, ["worker", "manager"])
+        graph.add_edge("manager", END)
+        return graph.compile(checkpointer=checkpointer)
+
+    def steps(self, chunks: int) -> int:
+        """One step a chunk and one for the manager."""
+        return chunks + 1
+
+    def estimate(self, chunks: Sequence[Chunk], window: Window) -> Calls:
+        """Section 1.3 of the method: input ~ text + workers x (notes + prompt) + manager; replies at their bound."""
+        n = len(chunks)
+        text = sum(chunk.tokens for chunk in chunks)
+        reading = text + n * window.worker + max(0, n - 1) * window.notes
+        return Calls(
+            calls=n + 1,
+            serial=n + 1,
+            prompt_tokens=reading + window.manager + window.notes,
+            completion_tokens=n * window.notes + window.answer,
+        )
+
+    async def run(self, job: Job) -> Outcome:
+        """Read everything, then answer.
+
+        Raises:
+            ModelError: the provider failed for good, or no chunk at all could be read.
+            LimitReached: a budget or the deadline stopped the run.
+        """
+        state = await self.graph.ainvoke({"i": 0}, {"recursion_limit": len(job.chunks) + 10}, context=job)
+        return outcome(state, job)
+
+
+def outcome(state: ChainState, job: Job) -> Outcome:
+    """The final state of the graph as a cited text with its coverage."""
+    documents = {document.id: document for document in job.documents}
+    cited = cite(state["text"], _notes(state), documents, job.ctx.fence.tag)
+    failed = tuple(_unread(item) for item in state.get("unread", []))
+    n = len(job.chunks)
+    return Outcome(
+        text=cited.text,
+        citations=cited.citations,
+        coverage=Coverage(chunks=n, read=n - len(failed), failed=failed),
+        warnings=_warnings(state, cited),
+    )
+
+
+async def _worker(state: ChainState, runtime: Any) -> ChainState:
+    job: Job = runtime.context
+    i = state.get("i", 0)
+    chunk = job.chunks[job.order[i]]
+    done = await read_chunk(chunk, i + 1, State(notes=_notes(state), window=_window(state, job)), job)
+    unread = list(state.get("unread", []))
+    if done.unread is not None:
+        unread.append(_unread_dict(done.unread))
+    event = StepDone(
+        done=i + 1,
+        steps=len(job.chunks) + 1,
+        usage=job.usage(),
+        span=chunk.span,
+        outcome="failed" if done.unread else "read",
+    )
+    job.emit(event)
+    runtime.stream_writer(event)
+    return {
+        "i": i + 1,
+        "notes": asdict(done.notes),
+        "size": done.window.size,
+        "dropped": state.get("dropped", 0) + done.dropped,
+        "unread": unread,
+    }
+
+
+def _next(state: ChainState, runtime: Any) -> str:
+    job: Job = runtime.context
+    return "worker" if state.get("i", 0) < len(job.order) else "manager"
+
+
+async def _manager(state: ChainState, runtime: Any) -> ChainState:
+    job: Job = runtime.context
+    unread = state.get("unread", [])
+    if len(unread) == len(job.chunks):
+        raise InvalidReply(f"none of the {len(unread)} parts could be read; the last one failed with {unread[-1]['reason']}")
+    text = await _answer(_notes(state), _window(state, job), job)
+    event = StepDone(done=len(job.chunks) + 1, steps=len(job.chunks) + 1, usage=job.usage(), outcome="answered")
+    job.emit(event)
+    runtime.stream_writer(event)
+    return {"text": text}
+
+
+async def _answer(notes: Notes, window: Window, job: Job) -> str:
+    """Ask the manager; when the server finds the prompt too long, show fewer quotes and ask again."""
+    manager = Manager()
+    while True:
+        quotes = _quotes_that_fit(notes, window, job)
+        request = manager.request(notes, quotes, job.ctx, max_tokens=window.answer)
+        try:
+            return await manager.run(request, job.ctx)
+        except ContextOverflow as error:
+            if not quotes:
+                raise
+            window = shrink(window, error, prompt_tokens(request.messages, job.ctx.counter), job)
+
+
+def _quotes_that_fit(notes: Notes, window: Window, job: Job) -> tuple[Evidence, ...]:
+    room = window.room_for_quotes(notes.tokens)
+    fitting: list[Evidence] = []
+    for item in notes.evidence:
+        room -= job.ctx.counter.count(quote_line(item)) + 1
+        if room < 0:
+            break
+        fitting.append(item)
+    return tuple(fitting)
+
+
+def _warnings(state: ChainState, cited: Cited) -> tuple[str, ...]:
+    warnings: list[str] = []
+    if dropped := state.get("dropped", 0):
+        warnings.append(f"{dropped} quotes or references of the workers were not in the text and were dropped")
+    if cited.dropped:
+        warnings.append(f"{cited.dropped} references of the final text pointed nowhere and were dropped")
+    return tuple(warnings)
+
+
+def _window(state: ChainState, job: Job) -> Window:
+    size = state.get("size", job.window.size)
+    return job.window if size == job.window.size else divide(size, job.ctx)
+
+
+def _notes(state: ChainState) -> Notes:
+    if not (raw := state.get("notes")):
+        return Notes()
+    evidence = tuple(
+        Evidence(marker=item["marker"], span=Span(**item["span"]), quote=item["quote"]) for item in raw["evidence"]
+    )
+    return Notes(text=raw["text"], evidence=evidence, issued=raw["issued"], tokens=raw["tokens"])
+
+
+def _unread_dict(unread: Unread) -> dict[str, Any]:
+    return asdict(unread)
+
+
+def _unread(raw: dict[str, Any]) -> Unread:
+    return replace(Unread(span=Span(**raw["span"]), reason=raw["reason"]))

@@ -1,0 +1,95 @@
+"""Read one chunk with a worker, whatever its size turns out to be.
+
+The plan says that a chunk fits. When it does not after all, because the notes grew or the server counts differently, the
+chunk is read in pieces; what the server's refusal teaches about its window is kept for the chunks that follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from coa.agents.base import prompt_tokens
+from coa.agents.worker import Worker
+from coa.errors import ContextOverflow, InvalidReply, WindowTooSmall
+from coa.pipelines.base import Job
+from coa.pipelines.window import MIN_ROOM, Window, divide
+from coa.serving.base import Request
+from coa.split import split_text
+from coa.types import Chunk, Notes, Passage, Span, Unread
+
+_SAFETY = 0.97
+_UNKNOWN_LIMIT = 0.7
+_LEAST_STEP = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What one chunk leaves for the next: notes, the window as learned so far, and how many quotes were dropped."""
+
+    notes: Notes
+    window: Window
+    dropped: int = 0
+    unread: Unread | None = None
+
+
+async def read_chunk(chunk: Chunk, part: int, state: State, job: Job) -> State:
+    """Read a chunk and return the new state; ``state.unread`` names the stretch that a model failed to read, if any."""
+    state = replace(state, unread=None)
+    todo = chunk.span
+    while len(todo):
+        piece = _head(todo, state, job)
+        try:
+            state = await _read(piece, part, state, job)
+        except ContextOverflow as error:
+            state = replace(state, window=_learned(error, piece, part, state, job))
+            continue
+        except InvalidReply as error:
+            state = replace(state, unread=Unread(span=piece, reason=f"{error.code}: {error.message}"))
+        todo = replace(todo, start=piece.end)
+    return state
+
+
+def _head(span: Span, state: State, job: Job) -> Span:
+    """The longest beginning of ``span`` that fits beside the notes."""
+    room = state.window.room(state.notes.tokens)
+    if room < MIN_ROOM:
+        raise WindowTooSmall(
+            f"the notes ({state.notes.tokens} tokens) leave no room for text in the window",
+            hint="Give a larger --window; the model writes longer notes than it was asked to.",
+        )
+    text = job.document(span.doc).text
+    start, end, _ = split_text(text, room, job.ctx.counter, span.start, span.end)[0]
+    return Span(doc=span.doc, start=start, end=end)
+
+
+def _request(piece: Span, part: int, state: State, job: Job) -> Request:
+    text = job.document(piece.doc).read(piece)
+    passage = Passage(text=text, span=piece, part=part, parts=len(job.chunks))
+    return Worker().request(passage, state.notes, job.ctx, max_tokens=state.window.notes)
+
+
+async def _read(piece: Span, part: int, state: State, job: Job) -> State:
+    result = await Worker().run(_request(piece, part, state, job), job.ctx)
+    return replace(state, notes=result.notes, dropped=state.dropped + result.dropped)
+
+
+def _learned(error: ContextOverflow, piece: Span, part: int, state: State, job: Job) -> Window:
+    """The window after a refusal, in our own tokens."""
+    sent = prompt_tokens(_request(piece, part, state, job).messages, job.ctx.counter)
+    return shrink(state.window, error, sent, job)
+
+
+def shrink(window: Window, error: ContextOverflow, sent: int, job: Job) -> Window:
+    """A smaller window, by the ratio that the server's refusal of a prompt of ``sent`` tokens shows.
+
+    Raises:
+        ContextOverflow: the refusal itself, if no window that small can hold the prompt.
+    """
+    if error.limit and error.actual:
+        size = int(error.limit * sent / error.actual * _SAFETY)
+    else:
+        size = int(min(error.limit or window.size, window.size * _UNKNOWN_LIMIT))
+    try:
+        return divide(min(size, int(window.size * _LEAST_STEP)), job.ctx)
+    except WindowTooSmall:
+        raise error from None

@@ -1,0 +1,23 @@
+"""Topologies by name. One class and one line in `TOPOLOGIES` add another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from coa.errors import UsageError
+from coa.pipelines.base import Pipeline
+from coa.pipelines.chain import ChainOfAgents
+
+TOPOLOGIES: Mapping[str, Callable[[], Pipeline]] = MappingProxyType({"chain": ChainOfAgents})
+
+
+def resolve_pipeline(topology: str) -> Pipeline:
+    """The pipeline of a topology.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    if topology not in TOPOLOGIES:
+        raise UsageError(f"unknown topology {topology!r}", hint=f"Choose one of: {', '.join(TOPOLOGIES)}.")
+    return TOPOLOGIES[topology]()

@@ -1,0 +1,98 @@
+"""How a context window is divided between prompt, notes, text and reply.
+
+The budget of a chunk is what is left of the window after the reply, the notes, the rendered prompt without its slots, the
+chat template and a margin for the tokenizer. The published algorithm (arXiv 2406.02818, Algorithm 2) forgets the notes and
+the reply, so that its prompts overflow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coa.agents.base import REPAIR_RESERVE, Context, prompt_tokens
+from coa.agents.manager import Manager
+from coa.agents.worker import WORDS_PER_TOKEN, Worker
+from coa.errors import WindowTooSmall
+from coa.types import Notes, Passage, Span, Task
+
+MIN_ROOM = 32
+"""Fewer tokens than this are not worth a call."""
+
+_NOTES_CAP = 1024
+_ANSWER_CAP = 2048
+_NOTES_SHARE = 6
+_ANSWER_SHARE = 4
+_NO_PASSAGE = Passage(text="", span=Span(doc="", start=0, end=0), part=9999, parts=9999)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A divided window; every figure in tokens of the run's counter, the margin already taken off ``size``.
+
+    Attributes:
+        size: Prompt and reply together.
+        notes: Most that a worker's notes may take, as a reply and as part of the next prompt.
+        answer: Most that the final text may take.
+        worker: The worker's prompt without passage and notes.
+        manager: The manager's prompt without notes and quotes.
+    """
+
+    size: int
+    notes: int
+    answer: int
+    worker: int
+    manager: int
+
+    @property
+    def chunk(self) -> int:
+        """The budget of a chunk: it fits whatever the notes are, up to their bound."""
+        return self.room(self.notes)
+
+    def room(self, notes: int) -> int:
+        """Tokens left for text beside notes of the given size."""
+        return self.size - self.notes - self.worker - notes
+
+    def room_for_quotes(self, notes: int) -> int:
+        """Tokens left for quotes in the manager's prompt."""
+        return self.size - self.answer - self.manager - notes
+
+
+def divide(size: int, ctx: Context) -> Window:
+    """Divide a window of ``size`` tokens for the task of ``ctx``.
+
+    Raises:
+        WindowTooSmall: if no text would fit.
+    """
+    worker = Worker().request(_NO_PASSAGE, Notes(), ctx, max_tokens=_NOTES_CAP)
+    manager = Manager().request(Notes(), (), ctx, max_tokens=_ANSWER_CAP)
+    window = Window(
+        size=size,
+        notes=min(_NOTES_CAP, size // _NOTES_SHARE),
+        answer=_answer_tokens(ctx.task, size),
+        worker=prompt_tokens(worker.messages, ctx.counter) + REPAIR_RESERVE,
+        manager=prompt_tokens(manager.messages, ctx.counter) + REPAIR_RESERVE,
+    )
+    if window.chunk < MIN_ROOM or window.room_for_quotes(window.notes) < 0:
+        need = size - min(window.chunk - MIN_ROOM, window.room_for_quotes(window.notes))
+        raise WindowTooSmall(
+            f"a window of {size} tokens leaves no room for text beside the prompt",
+            hint=f"Give a --window of at least {int(need * 1.3)} tokens, or a shorter question or focus.",
+        )
+    return window
+
+
+def usable_size(window: int, margin: float) -> int:
+    """The part of a window that is safe to fill when the counter may be too low by ``margin``."""
+    return int(window / (1 + margin))
+
+
+def _answer_tokens(task: Task, size: int) -> int:
+    if task.words is None:
+        return min(_ANSWER_CAP, size // _ANSWER_SHARE)
+    wanted = int(task.words / WORDS_PER_TOKEN) + REPAIR_RESERVE
+    if wanted > size // 2:
+        raise WindowTooSmall(
+            f"a text of {task.words} words does not fit in one reply of this window",
+            hint=f"Ask for at most {max(0, int((size // 2 - REPAIR_RESERVE) * WORDS_PER_TOKEN))} words, or enlarge --window.",
+        )
+    return max(wanted, min(_ANSWER_CAP, size // _ANSWER_SHARE))

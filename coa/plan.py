@@ -1,0 +1,42 @@
+"""What a run will cost, before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coa.types import Source
+
+PROMPT_TOKENS_PER_SECOND = 5_000
+REPLY_TOKENS_PER_SECOND = 50
+"""The speeds that `Plan.seconds` assumes: a mid-sized model on one current GPU, or a common API."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An upper bound of calls, tokens, money and time. A re-asked or re-split part may add calls; budgets still hold.
+
+    Attributes:
+        tokenizer: What the tokens were counted with.
+        window: Tokens of prompt and reply together that the run will use.
+        serial_calls: Calls that must wait for one another.
+        completion_tokens: Upper bound; models usually write less.
+        cost_usd: None where no price is known; 0.0 for models that cost nothing.
+        seconds: At the assumed speeds of this module; None for models that run here.
+        failures: Sources that could not be loaded, with the reason.
+    """
+
+    model: str
+    tokenizer: str
+    window: int
+    topology: str
+    order: str
+    documents: tuple[Source, ...]
+    chunks: int
+    calls: int
+    serial_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    seconds: float | None
+    warnings: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
