@@ -1,3 +1,81 @@
-"""Read, question and summarise documents that are longer than a model's window."""
+"""Read, question and summarise documents that are longer than a model's window.
+
+    import coa
+
+    answer = coa.ask("book.txt", "Who hid the letter?", model="openai:gpt-5-mini")
+    print(answer.text)
+
+Importing this package loads no model client, no LangGraph and no numerics: each comes with its first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coa import aio, errors, events, stream, testing
+    from coa.blocking import ask, load, plan, resume, summarize
+    from coa.config import Settings
+    from coa.documents import Document, Limits
+    from coa.errors import CoaError
+    from coa.plan import Plan
+    from coa.serving.base import Message, Model, Reply, Request
+    from coa.types import Answer, Chunk, Citation, Coverage, Source, Span, Task, Unread, Usage
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Chunk",
+    "Citation",
+    "CoaError",
+    "Coverage",
+    "Document",
+    "Limits",
+    "Message",
+    "Model",
+    "Plan",
+    "Reply",
+    "Request",
+    "Settings",
+    "Source",
+    "Span",
+    "Task",
+    "Unread",
+    "Usage",
+    "aio",
+    "ask",
+    "errors",
+    "events",
+    "load",
+    "plan",
+    "resume",
+    "stream",
+    "summarize",
+    "testing",
+]
+
+_HOMES = {
+    "coa.blocking": ("ask", "load", "plan", "resume", "summarize"),
+    "coa.config": ("Settings",),
+    "coa.documents": ("Document", "Limits"),
+    "coa.errors": ("CoaError",),
+    "coa.plan": ("Plan",),
+    "coa.serving.base": ("Message", "Model", "Reply", "Request"),
+    "coa.types": ("Answer", "Chunk", "Citation", "Coverage", "Source", "Span", "Task", "Unread", "Usage"),
+}
+_MODULES = ("aio", "errors", "events", "stream", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"coa.{name}")
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'coa' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

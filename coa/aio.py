@@ -1,0 +1,109 @@
+"""The async twins: ``await coa.aio.ask(...)`` does what ``coa.ask(...)`` does, inside your own event loop.
+
+Options shared by all: ``model`` (a name such as ``openai:gpt-5-mini``, or any object with the `coa.Model` protocol),
+``on_event`` (called with each `coa.events` event), and every field of `coa.Settings`: ``base_url``, ``window``,
+``max_cost``, ``deadline``, ``run_dir``, ``journal`` and so on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from coa import api
+from coa.config import Settings, load_settings
+from coa.documents import Document
+from coa.documents import load as load_document
+from coa.errors import UsageError
+from coa.events import Emit, ignore
+from coa.plan import Plan
+from coa.serving.base import Model
+from coa.session import SourceLike
+from coa.types import Answer, Task
+
+__all__ = ["ask", "load", "plan", "resume", "summarize"]
+
+Sources = SourceLike | Sequence[SourceLike]
+
+
+async def load(source: str | Path | bytes) -> Document:
+    """Load one document. See `coa.documents.load`."""
+    return await asyncio.to_thread(load_document, source)
+
+
+async def summarize(
+    source: Sources,
+    *,
+    words: int | None = None,
+    focus: str | None = None,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Answer:
+    """Summarise one or more documents by Chain-of-Agents.
+
+    Args:
+        source: A path, a `coa.Document`, or several.
+        words: Length to aim at.
+        focus: What the summary should attend to.
+        model: Name or object; see the module.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`.
+
+    Raises:
+        CoaError: any of the tree in `coa.errors`.
+    """
+    task = Task(kind="summary", query=focus, words=words)
+    settings, own = _settings(model, options)
+    return await api.run(task, _sources(source), settings, emit=on_event, model=own)
+
+
+async def ask(
+    source: Sources,
+    question: str,
+    *,
+    words: int | None = None,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Answer:
+    """Answer a question about one or more documents, with citations. Arguments as in `summarize`."""
+    task = Task(kind="qa", query=question, words=words)
+    settings, own = _settings(model, options)
+    return await api.run(task, _sources(source), settings, emit=on_event, model=own)
+
+
+async def plan(
+    source: Sources,
+    question: str | None = None,
+    *,
+    words: int | None = None,
+    model: str | Model | None = None,
+    **options: Any,
+) -> Plan:
+    """What `ask` (with a question) or `summarize` (without one) would cost, at most; nothing is sent."""
+    task = Task(kind="summary" if question is None else "qa", query=question, words=words)
+    settings, own = _settings(model, options)
+    return await api.plan(task, _sources(source), settings, model=own)
+
+
+async def resume(run_id: str, *, on_event: Emit = ignore, **options: Any) -> Answer:
+    """Take up a run where it stopped; finished calls come from its journal."""
+    settings, _ = _settings(None, options)
+    return await api.resume(run_id, settings, emit=on_event)
+
+
+def _sources(source: Sources) -> tuple[SourceLike, ...]:
+    return (source,) if isinstance(source, str | Path | Document) else tuple(source)
+
+
+def _settings(model: str | Model | None, options: dict[str, Any]) -> tuple[Settings, Model | None]:
+    if unknown := options.keys() - Settings.model_fields.keys():
+        raise UsageError(
+            f"unknown option {min(unknown)!r}", hint=f"Options are: {', '.join(sorted(Settings.model_fields))}."
+        )
+    if model is None or isinstance(model, str):
+        return load_settings(**options, model=model), None
+    return load_settings(**options, model=model.name), model

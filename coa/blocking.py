@@ -1,0 +1,54 @@
+"""The plain functions: each runs its async twin from `coa.aio` to the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from coa import aio
+from coa.documents import Document
+from coa.plan import Plan
+from coa.session import SourceLike
+from coa.types import Answer
+
+T = TypeVar("T")
+
+
+def load(source: str | Path | bytes) -> Document:
+    """Load one document. See `coa.documents.load`."""
+    return _run(aio.load(source))
+
+
+def summarize(
+    source: SourceLike | Sequence[SourceLike], *, words: int | None = None, focus: str | None = None, **options: Any
+) -> Answer:
+    """Summarise one or more documents. See `coa.aio.summarize`."""
+    return _run(aio.summarize(source, words=words, focus=focus, **options))
+
+
+def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> Answer:
+    """Answer a question about one or more documents. See `coa.aio.ask`."""
+    return _run(aio.ask(source, question, **options))
+
+
+def plan(source: SourceLike | Sequence[SourceLike], question: str | None = None, **options: Any) -> Plan:
+    """What `ask` (with a question) or `summarize` (without) would cost. See `coa.aio.plan`."""
+    return _run(aio.plan(source, question, **options))
+
+
+def resume(run_id: str, **options: Any) -> Answer:
+    """Take up a run where it stopped. See `coa.aio.resume`."""
+    return _run(aio.resume(run_id, **options))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, also where a loop runs already (a notebook): then in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

@@ -1,0 +1,167 @@
+"""From sources and settings to everything a run needs: load, resolve the model, split, divide the window."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coa.agents.base import Context
+from coa.agents.fence import fence_for
+from coa.config import Settings
+from coa.documents import Document, LoadFailure, load_all
+from coa.errors import UsageError
+from coa.events import Emit
+from coa.pipelines.base import Job, Pipeline
+from coa.pipelines.order import resolve_order
+from coa.pipelines.registry import resolve_pipeline
+from coa.pipelines.window import Window, divide, usable_size
+from coa.plan import PROMPT_TOKENS_PER_SECOND, REPLY_TOKENS_PER_SECOND, Plan
+from coa.prompts import Prompts
+from coa.runtime.caller import Caller
+from coa.runtime.prices import price_for
+from coa.serving.base import Model, Reply, Request
+from coa.serving.resolve import resolve_model
+from coa.split import split
+from coa.types import Chunk, Task
+
+SourceLike = str | Path | Document
+ReadStdin = Callable[[], bytes]
+
+DEFAULT_WINDOW = 16_384
+"""Models read 8k to 16k tokens at a time better than more (arXiv 2406.02818, section 5 on context windows)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A run before its first call: documents, model and plan, nothing sent yet."""
+
+    task: Task
+    settings: Settings
+    model: Model
+    pipeline: Pipeline
+    documents: tuple[Document, ...]
+    failures: tuple[LoadFailure, ...]
+    chunks: tuple[Chunk, ...]
+    order: tuple[int, ...]
+    ctx: Context
+    window: Window
+    window_tokens: int
+
+    def plan(self) -> Plan:
+        """Calls, tokens, money and time of this session, at most."""
+        calls = self.pipeline.estimate(self.chunks, self.window)
+        price = price_for(self.model.name, self.settings.prices)
+        seconds = calls.prompt_tokens / PROMPT_TOKENS_PER_SECOND + calls.completion_tokens / REPLY_TOKENS_PER_SECOND
+        return Plan(
+            model=self.model.name,
+            tokenizer=self.model.counter.label,
+            window=self.window_tokens,
+            topology=self.settings.topology,
+            order=self.settings.order,
+            documents=tuple(document.source for document in self.documents),
+            chunks=len(self.chunks),
+            calls=calls.calls,
+            serial_calls=calls.serial,
+            prompt_tokens=calls.prompt_tokens,
+            completion_tokens=calls.completion_tokens,
+            cost_usd=None if price is None else price.cost(calls.prompt_tokens, calls.completion_tokens),
+            seconds=None if self.model.name.startswith("offline") else seconds,
+            warnings=document_warnings(self.documents),
+            failures=tuple(f"{failure.path}: {failure.error.message}" for failure in self.failures),
+        )
+
+    def job(self, caller: Caller, emit: Emit) -> Job:
+        """The job to run, with ``caller`` as its door to the model."""
+        ctx = Context(
+            call=caller,
+            counter=self.ctx.counter,
+            prompts=self.ctx.prompts,
+            fence=self.ctx.fence,
+            task=self.task,
+        )
+        return Job(
+            documents=self.documents,
+            chunks=self.chunks,
+            order=self.order,
+            ctx=ctx,
+            window=self.window,
+            emit=emit,
+            usage=lambda: caller.usage,
+        )
+
+
+async def prepare(
+    task: Task,
+    sources: Sequence[SourceLike],
+    settings: Settings,
+    *,
+    stdin: ReadStdin | None = None,
+    model: Model | None = None,
+) -> Session:
+    """Load and split the sources and divide the model's window.
+
+    Raises:
+        InputError: if no source at all can be loaded; single failures are kept in ``failures``.
+        UsageError: a missing question, an unknown model, order or topology, a window that is too small.
+    """
+    _check(task, sources)
+    pipeline, order = resolve_pipeline(settings.topology), resolve_order(settings.order)
+    documents, failures = await _load(sources, stdin)
+    model = model or resolve_model(settings)
+    window_tokens = settings.window or min(model.window, DEFAULT_WINDOW)
+    ctx = Context(call=_closed, counter=model.counter, prompts=Prompts(), fence=fence_for(documents), task=task)
+    window = divide(usable_size(window_tokens, model.counter.margin), ctx)
+    chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
+    return Session(
+        task=task,
+        settings=settings,
+        model=model,
+        pipeline=pipeline,
+        documents=documents,
+        failures=failures,
+        chunks=chunks,
+        order=order(chunks),
+        ctx=ctx,
+        window=window,
+        window_tokens=window_tokens,
+    )
+
+
+def document_warnings(documents: Sequence[Document]) -> tuple[str, ...]:
+    """What the loader had to say, with the document's path in front."""
+    return tuple(f"{document.path}: {warning}" for document in documents for warning in document.warnings)
+
+
+def _check(task: Task, sources: Sequence[SourceLike]) -> None:
+    if not sources:
+        raise UsageError("no document was given", hint="Name at least one file, or - for standard input.")
+    if task.kind == "qa" and not (task.query and task.query.strip()):
+        raise UsageError("no question was given", hint='Put the question last: coa ask book.txt "Who ...?"')
+    if task.words is not None and task.words < 1:
+        raise UsageError(f"a text of {task.words} words cannot be written", hint="Give a positive number of words.")
+
+
+async def _load(
+    sources: Sequence[SourceLike], stdin: ReadStdin | None
+) -> tuple[tuple[Document, ...], tuple[LoadFailure, ...]]:
+    given = tuple(source for source in sources if isinstance(source, Document))
+    paths = [source for source in sources if not isinstance(source, Document)]
+    loaded = await asyncio.to_thread(load_all, paths, stdin=stdin)
+    documents = given + loaded.documents
+    if not documents:
+        raise loaded.failures[0].error
+    return documents, loaded.failures
+
+
+def _split(documents: Sequence[Document], budget: int, model: Model) -> tuple[Chunk, ...]:
+    chunks: list[Chunk] = []
+    for document in documents:
+        for chunk in split(document, budget, model.counter):
+            chunks.append(Chunk(index=len(chunks), span=chunk.span, tokens=chunk.tokens))
+    return tuple(chunks)
+
+
+async def _closed(_: Request) -> Reply:
+    raise UsageError("this session only plans", hint="Use coa.run to carry it out.")

@@ -1,0 +1,46 @@
+"""The streaming twins: ``async for event in coa.stream.ask(...)`` yields typed events, the answer last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from coa import aio
+from coa.events import Event, RunFinished
+from coa.session import SourceLike
+from coa.types import Answer
+
+__all__ = ["ask", "summarize"]
+
+
+async def summarize(source: SourceLike | Sequence[SourceLike], **options: Any) -> AsyncIterator[Event]:
+    """Events of `coa.summarize`; the last one is `coa.events.RunFinished`."""
+    async for event in _events(lambda emit: aio.summarize(source, on_event=emit, **options)):
+        yield event
+
+
+async def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> AsyncIterator[Event]:
+    """Events of `coa.ask`; the last one is `coa.events.RunFinished`."""
+    async for event in _events(lambda emit: aio.ask(source, question, on_event=emit, **options)):
+        yield event
+
+
+async def _events(start: Callable[[Callable[[Event], None]], Awaitable[Answer]]) -> AsyncIterator[Event]:
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def work() -> Answer:
+        try:
+            return await start(queue.put_nowait)
+        finally:
+            queue.put_nowait(None)
+
+    task = asyncio.create_task(work())
+    try:
+        while (event := await queue.get()) is not None:
+            if not isinstance(event, RunFinished):
+                yield event
+        yield RunFinished(answer=await task)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
