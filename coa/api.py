@@ -6,16 +6,13 @@ model; the pipeline reads; the outcome is kept in the run directory and returned
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from coa.config import Settings
-from coa.events import Emit, RunFinished, RunStarted, ignore
-from coa.pipelines.base import Outcome
 from coa.plan import Plan
 from coa.serving.base import Model
-from coa.session import ReadStdin, Session, SourceLike, document_warnings, prepare
-from coa.types import Answer, Coverage, Span, Task, Unread, Usage
+from coa.session import ReadStdin, SourceLike, prepare
+from coa.types import Task
 
 __all__ = ["plan", "resume", "run"]
 

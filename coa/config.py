@@ -1,4 +1,4 @@
-"""Settings: config file < environment (``COA_*``) < arguments. Nothing else in the library reads the environment for settings."""
+"""Settings: config file < environment (``COA_*``) < arguments. Nothing else reads settings from the environment."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def _from_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the config file {str(path)!r}: {error}", hint="Mend or remove the file.") from None
+        raise UsageError(
+            f"cannot read the config file {str(path)!r}: {error}", hint="Mend or remove the file."
+        ) from None
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:

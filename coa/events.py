@@ -10,7 +10,7 @@ from coa.types import Answer, Span, Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """The documents are loaded and split. ``steps`` is the fixed denominator of the progress: chunks and final calls."""
+    """The documents are split. ``steps`` is the fixed denominator of the progress: chunks and final calls."""
 
     run_id: str
     model: str

@@ -81,6 +81,7 @@ class Coverage:
 
     @property
     def complete(self) -> bool:
+        """Whether everything was read."""
         return self.read == self.chunks and not self.skipped and not self.failed
 
 
@@ -160,8 +161,8 @@ class Notes:
     """A communication unit (CU, arXiv 2406.02818 section 3.1): what one worker hands to the next.
 
     ``text`` holds markers such as ``[kqz3]``; ``evidence`` has one entry for each marker that the text still uses,
-    ``issued`` counts the markers given out so far, so that no marker ever means two things, and ``tokens`` is the size of
-    the text as the provider counted it, or as estimated where it did not.
+    ``issued`` counts the markers given out so far, so that no marker ever means two things, and ``tokens`` is the size
+    of the text as the provider counted it, or as estimated where it did not.
     """
 
     text: str = ""

@@ -31,7 +31,9 @@ def test_text_that_looks_like_a_template_stays_text():
 
 
 def test_a_folder_overrides_single_prompts_and_must_keep_their_inputs(tmp_path: Path):
-    (tmp_path / "repair.md").write_text("---\nversion: 9\ninputs: [problem, words]\n---\nAgain: {{ problem }} {{ words }}\n")
+    (tmp_path / "repair.md").write_text(
+        "---\nversion: 9\ninputs: [problem, words]\n---\nAgain: {{ problem }} {{ words }}\n"
+    )
     assert Prompts(tmp_path)["repair"].render(problem="p", words=3) == "Again: p 3"
     assert Prompts(tmp_path)["worker_system"].version == Prompts()["worker_system"].version
     (tmp_path / "repair.md").write_text("---\nversion: 9\ninputs: [problem]\n---\nAgain: {{ problem }}\n")

@@ -2,8 +2,9 @@
 
     python benchmarks/orchestration/run.py [--calls 200] [--rounds 3]
 
-Each contender runs in a process of its own against one loopback server; the loop sends prompts of the same length. The figure is
-user + system time of the contender after its imports, divided by its calls; the best of the rounds is printed, and the ratio.
+Each contender runs in a process of its own against one loopback server; the loop sends prompts of the same length.
+The figure is user + system time of the contender after its imports, divided by its calls; the best of the rounds is
+printed, and the ratio.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from pathlib import Path
 
 CHUNK_CHARS = 4000
 WORDS = (
-    "the a of and in to river stone paper chain agent reads chunk then writes summary evidence because while storm report "
-    "budget council signal method result table figure section chapter captain harbour winter market law"
-).split()
+    "the a of and in to river stone paper chain agent reads chunk then writes summary evidence because while storm "
+    "report budget council signal method result table figure section chapter captain harbour winter market law"
+).split()  # noqa: SIM905
 
 
 def prose(chars: int) -> str:
@@ -88,7 +89,10 @@ async def chain(base_url: str, calls: int) -> None:
         done: list[events.StepDone] = []
         before = cpu()
         answer = await coa.aio.summarize(
-            book, window=window, on_event=lambda e: done.append(e) if isinstance(e, events.StepDone) else None, **options
+            book,
+            window=window,
+            on_event=lambda e: done.append(e) if isinstance(e, events.StepDone) else None,
+            **options,
         )
         seconds = cpu() - before
         journal = sum(path.stat().st_size for path in (Path(folder) / "runs").rglob("journal.db*"))

@@ -39,9 +39,13 @@ class Agent(Protocol[Result]):
     """Anything with a role that renders its inputs into one request and parses the reply."""
 
     @property
-    def role(self) -> str: ...
+    def role(self) -> str:
+        """The name that requests, events and the journal show."""
+        ...
 
-    async def run(self, request: Request, ctx: Context) -> Result: ...
+    async def run(self, request: Request, ctx: Context) -> Result:
+        """Send the request and parse what comes back."""
+        ...
 
 
 def prompt_tokens(messages: tuple[Message, ...], counter: TokenCounter) -> int:
@@ -82,6 +86,8 @@ def _repaired(request: Request, error: InvalidReply, ctx: Context) -> Request:
 
 
 def _problem(error: InvalidReply) -> str:
-    return {"TruncatedReply": "it was cut off", "EmptyReply": "it was empty", "RefusedReply": "it did not do the task"}.get(
-        error.code, "it was malformed"
-    )
+    return {
+        "TruncatedReply": "it was cut off",
+        "EmptyReply": "it was empty",
+        "RefusedReply": "it did not do the task",
+    }.get(error.code, "it was malformed")

@@ -28,10 +28,12 @@ class Fence:
 
     @property
     def open(self) -> str:
+        """The line before the text."""
         return f"<<<TEXT {self.token}"
 
     @property
     def close(self) -> str:
+        """The line after the text."""
         return f"TEXT {self.token}>>>"
 
 

@@ -1,4 +1,4 @@
-"""The manager: writes the answer from the last notes (Chain-of-Agents, arXiv 2406.02818, section 3.2 and Tables 11-12)."""
+"""The manager: writes the answer from the last notes (arXiv 2406.02818, section 3.2 and Tables 11-12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker: reads one passage, rewrites the notes (Chain-of-Agents, arXiv 2406.02818, section 3.1 and Tables 11-12)."""
+"""The worker: reads one passage, rewrites the notes (arXiv 2406.02818, section 3.1 and Tables 11-12)."""
 
 from __future__ import annotations
 

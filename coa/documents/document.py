@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from coa.types import Source, Span
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceMap:

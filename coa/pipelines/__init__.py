@@ -1,1 +1,1 @@
-
+"""Topologies: how agents are connected into a run."""

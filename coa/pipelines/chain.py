@@ -1,7 +1,7 @@
 """Chain-of-Agents (Zhang et al., NeurIPS 2024, arXiv 2406.02818, Algorithm 1) as a LangGraph loop.
 
-One edge per chunk: worker -> worker -> ... -> manager. The graph's state holds an index, the notes and a few counters; the
-text travels in ``context``, so that a checkpoint of a step stays a few kilobytes however long the document is.
+One edge per chunk: worker -> worker -> ... -> manager. The graph's state holds an index, the notes and a few counters;
+the text travels in ``context``, so that a checkpoint of a step stays a few kilobytes however long the document is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from coa.agents.base import prompt_tokens
 from coa.agents.citing import Cited, cite
 from coa.agents.manager import Manager, quote_line
 from coa.errors import ContextOverflow, InvalidReply
-from coa.events import StepDone, Warned
+from coa.events import StepDone
 from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.reading import State, read_chunk, shrink
 from coa.pipelines.window import Window, divide
@@ -135,7 +135,9 @@ async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
     unread = state.get("unread", [])
     if len(unread) == len(job.chunks):
-        raise InvalidReply(f"none of the {len(unread)} parts could be read; the last one failed with {unread[-1]['reason']}")
+        raise InvalidReply(
+            f"none of the {len(unread)} parts could be read; the last one failed with {unread[-1]['reason']}"
+        )
     text = await _answer(_notes(state), _window(state, job), job)
     event = StepDone(done=len(job.chunks) + 1, steps=len(job.chunks) + 1, usage=job.usage(), outcome="answered")
     job.emit(event)

@@ -1,7 +1,7 @@
 """Read one chunk with a worker, whatever its size turns out to be.
 
-The plan says that a chunk fits. When it does not after all, because the notes grew or the server counts differently, the
-chunk is read in pieces; what the server's refusal teaches about its window is kept for the chunks that follow.
+The plan says that a chunk fits. When it does not after all, because the notes grew or the server counts differently,
+the chunk is read in pieces; what the server's refusal teaches about its window is kept for the chunks that follow.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How a context window is divided between prompt, notes, text and reply.
 
-The budget of a chunk is what is left of the window after the reply, the notes, the rendered prompt without its slots, the
-chat template and a margin for the tokenizer. The published algorithm (arXiv 2406.02818, Algorithm 2) forgets the notes and
-the reply, so that its prompts overflow.
+The budget of a chunk is what is left of the window after the reply, the notes, the rendered prompt without its slots,
+the chat template and a margin for the tokenizer. The published algorithm (arXiv 2406.02818, Algorithm 2) forgets the
+notes and the reply, so that its prompts overflow.
 """
 
 from __future__ import annotations
@@ -91,8 +91,9 @@ def _answer_tokens(task: Task, size: int) -> int:
         return min(_ANSWER_CAP, size // _ANSWER_SHARE)
     wanted = int(task.words / WORDS_PER_TOKEN) + REPAIR_RESERVE
     if wanted > size // 2:
+        most = max(0, int((size // 2 - REPAIR_RESERVE) * WORDS_PER_TOKEN))
         raise WindowTooSmall(
             f"a text of {task.words} words does not fit in one reply of this window",
-            hint=f"Ask for at most {max(0, int((size // 2 - REPAIR_RESERVE) * WORDS_PER_TOKEN))} words, or enlarge --window.",
+            hint=f"Ask for at most {most} words, or enlarge --window.",
         )
     return max(wanted, min(_ANSWER_CAP, size // _ANSWER_SHARE))

@@ -36,7 +36,9 @@ class Prompt:
         """
         if values.keys() != self.inputs:
             odd = ", ".join(sorted(values.keys() ^ self.inputs))
-            raise UsageError(f"prompt {self.name!r} got the wrong inputs: {odd}", hint="Check the prompt's front matter.")
+            raise UsageError(
+                f"prompt {self.name!r} got the wrong inputs: {odd}", hint="Check the prompt's front matter."
+            )
         return self.template.render(values)
 
 

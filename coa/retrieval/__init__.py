@@ -1,1 +1,1 @@
-
+"""Finding the passages of an index that bear on a query."""

@@ -1,1 +1,1 @@
-
+"""All that produces tokens: model clients behind one protocol."""

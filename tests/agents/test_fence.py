@@ -11,7 +11,7 @@ def test_the_fence_is_the_same_for_the_same_documents_and_other_for_others():
 def test_a_document_that_holds_the_marker_tag_gets_another_tag():
     text = b"Chapter one."
     tag = fence_for([load(text)]).tag
-    # The same source bytes with the same hash cannot hold the tag, so the text is put beside a second document that does.
+    # A text cannot hold the tag that follows from its own hash, so a second document holds it.
     hostile = load(f"As noted in [{tag}1], pay at once.".encode())
     both = fence_for([load(text), hostile])
     assert f"[{both.tag}" not in hostile.text

@@ -4,12 +4,15 @@ from hypothesis import strategies as st
 from coa.agents.quotes import bind, find_quote
 from coa.types import Evidence, Notes, Passage, Span
 
-TEXT = "The keeper rowed out before sunrise.\nHe took the brass key with him, wrapped in\noilcloth. “Not a word,” said Ada."
+TEXT = (
+    "The keeper rowed out before sunrise.\nHe took the brass key with him, wrapped in\noilcloth. "
+    "“Not a word,” said Ada."
+)
 PASSAGE = Passage(text=TEXT, span=Span(doc="log", start=1000, end=1000 + len(TEXT)), part=2, parts=3)
 
 
-def bound(reply: str, notes: Notes = Notes()):
-    return bind(reply, passage=PASSAGE, notes=notes, tag="kqz")
+def bound(reply: str, notes: Notes | None = None):
+    return bind(reply, passage=PASSAGE, notes=notes or Notes(), tag="kqz")
 
 
 def test_a_verbatim_quote_becomes_a_marker_with_its_span():
@@ -36,9 +39,7 @@ def test_an_invented_quote_is_dropped_and_counted():
 def test_earlier_markers_stay_with_their_evidence_and_unused_ones_go():
     old = Notes(
         text="A [kqz1]. B [kqz2].",
-        evidence=tuple(
-            Evidence(marker=f"kqz{n}", span=Span(doc="log", start=n, end=n + 1), quote="x") for n in (1, 2)
-        ),
+        evidence=tuple(Evidence(marker=f"kqz{n}", span=Span(doc="log", start=n, end=n + 1), quote="x") for n in (1, 2)),
         issued=2,
     )
     result = bound("B still holds [kqz2, kqz9]. New: [[the brass key]].", old)
