@@ -6,13 +6,29 @@ model; the pipeline reads; the outcome is kept in the run directory and returned
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
-from coa.config import Settings
+from coa.config import Settings, default_run_dir
+from coa.documents import Document
+from coa.errors import CoaError, DeadlineExceeded, InputChanged, Interrupted, UsageError
+from coa.events import Emit, RunFinished, RunStarted, Warned, ignore
+from coa.pipelines.base import Outcome
 from coa.plan import Plan
+from coa.report import answer_to_json
+from coa.runtime.budget import Budget
+from coa.runtime.caller import Caller
+from coa.runtime.journal import Journal, MemoryJournal
+from coa.runtime.limiter import Limiter
+from coa.runtime.manifest import Manifest, new_manifest
+from coa.runtime.prices import price_for
+from coa.runtime.retry import RetryPolicy
+from coa.runtime.runs import OpenRun, Runs
 from coa.serving.base import Model
-from coa.session import ReadStdin, SourceLike, prepare
-from coa.types import Task
+from coa.session import ReadStdin, Session, SourceLike, document_warnings, prepare
+from coa.types import Answer, Coverage, Span, Task, Unread, Usage
 
 __all__ = ["plan", "resume", "run"]
 
@@ -32,4 +48,175 @@ async def plan(
         UsageError: the request makes no sense.
     """
     session = await prepare(task, sources, settings, stdin=stdin, model=model)
-    return session.plan()
+    try:
+        return session.plan()
+    finally:
+        await session.model.close()
+
+
+async def run(
+    task: Task,
+    sources: Sequence[SourceLike],
+    settings: Settings,
+    *,
+    emit: Emit = ignore,
+    stdin: ReadStdin | None = None,
+    model: Model | None = None,
+) -> Answer:
+    """Carry a task out. The same call again goes on where this one stopped.
+
+    Raises:
+        CoaError: any of its subclasses; what was finished by then is in the journal.
+    """
+    kept = _Kept(stdin)
+    session = await prepare(task, sources, settings, stdin=kept.read, model=model)
+    try:
+        with _opened(session, sources, kept) as (run_id, journal, opened):
+            answer = await _carry_out(session, run_id, journal, emit)
+            if opened is not None:
+                opened.finish(answer.status, answer=answer_to_json(answer))
+    finally:
+        await session.model.close()
+    emit(RunFinished(answer=answer))
+    return answer
+
+
+async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model: Model | None = None) -> Answer:
+    """Take up a run by its id, with the model and the window that it was begun with.
+
+    Raises:
+        RunNotFound: there is no such run.
+        InputChanged: a document is no longer what it was.
+        UsageError: the settings name another model than the run's.
+    """
+    runs = Runs(settings.run_dir or default_run_dir())
+    manifest = runs.get(run_id)
+    if settings.model not in (None, manifest.model) and model is None:
+        raise UsageError(
+            f"run {manifest.run_id!r} was begun with the model {manifest.model!r}",
+            hint="Resume it without --model, or give the first command again with the new model.",
+        )
+    same = settings.model_copy(
+        update={
+            "model": manifest.model,
+            "base_url": settings.base_url or manifest.base_url,
+            "window": manifest.window,
+            "topology": manifest.topology,
+            "order": manifest.order,
+        }
+    )
+    session = await prepare(
+        manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model
+    )
+    await session.model.close()
+    _check_unchanged(manifest, session.documents)
+    return await run(manifest.task, manifest.sources, same, emit=emit, stdin=lambda: runs.stdin(manifest), model=model)
+
+
+class _Kept:
+    """Reads standard input once and keeps it, so that the run directory can hold a copy."""
+
+    def __init__(self, read: ReadStdin | None) -> None:
+        self._read = read
+        self.data: bytes | None = None
+
+    def read(self) -> bytes:
+        if self.data is None:
+            if self._read is None:
+                raise UsageError("there is no standard input here", hint="Pass `stdin`, or name a file instead of -.")
+            self.data = self._read()
+        return self.data
+
+
+@contextmanager
+def _opened(
+    session: Session, sources: Sequence[SourceLike], kept: _Kept
+) -> Iterator[tuple[str, Journal, OpenRun | None]]:
+    """The run's journal: on disk and locked, or in memory when the settings say so."""
+    manifest = new_manifest(
+        session.task,
+        [_name(source) for source in sources],
+        [document.source for document in session.documents],
+        model=session.model.name,
+        base_url=session.settings.base_url,
+        window=session.window_tokens,
+        topology=session.settings.topology,
+        order=session.settings.order,
+    )
+    if not session.settings.journal:
+        yield manifest.run_id, MemoryJournal(), None
+        return
+    runs = Runs(session.settings.run_dir or default_run_dir())
+    with runs.open(manifest, durable=session.settings.durable, stdin=kept.data) as opened:
+        try:
+            yield manifest.run_id, opened.journal, opened
+        except CoaError as error:
+            opened.finish("failed", error=f"{error.code}: {error.message}")
+            raise
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            opened.finish("interrupted", error=Interrupted.__name__)
+            raise
+
+
+async def _carry_out(session: Session, run_id: str, journal: Journal, emit: Emit) -> Answer:
+    settings = session.settings
+    price = price_for(session.model.name, settings.prices)
+    caller = Caller(
+        session.model,
+        journal,
+        limiter=Limiter(settings.concurrency),
+        budget=Budget(
+            max_calls=settings.max_calls, max_tokens=settings.max_tokens, max_cost=settings.max_cost, price=price
+        ),
+        policy=RetryPolicy(retries=settings.retries, timeout=settings.timeout),
+        price=price,
+        emit=emit,
+    )
+    steps = session.pipeline.steps(len(session.chunks))
+    emit(RunStarted(run_id=run_id, model=session.model.name, chunks=len(session.chunks), steps=steps))
+    try:
+        async with asyncio.timeout(settings.deadline):
+            outcome = await session.pipeline.run(session.job(caller, emit))
+    except TimeoutError:
+        raise DeadlineExceeded(f"the run was not finished within {settings.deadline:g} s") from None
+    answer = _answer(session, run_id, outcome, caller.usage)
+    for warning in answer.warnings:
+        emit(Warned(message=warning))
+    return answer
+
+
+def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage) -> Answer:
+    unloaded = tuple(
+        Unread(
+            span=Span(doc=failure.path, start=0, end=0), reason=f"{failure.error.code}: {failure.error.message}"
+        )
+        for failure in session.failures
+    )
+    read = outcome.coverage
+    coverage = Coverage(
+        chunks=read.chunks + len(unloaded), read=read.read, skipped=read.skipped, failed=read.failed + unloaded
+    )
+    return Answer(
+        text=outcome.text,
+        status="complete" if coverage.complete else "partial",
+        run_id=run_id,
+        model=session.model.name,
+        documents=tuple(document.source for document in session.documents),
+        citations=outcome.citations,
+        coverage=coverage,
+        usage=usage,
+        warnings=document_warnings(session.documents) + outcome.warnings,
+    )
+
+
+def _check_unchanged(manifest: Manifest, documents: Sequence[Document]) -> None:
+    now = {document.id: document.sha256 for document in documents}
+    for source in manifest.documents:
+        if now.get(source.id) != source.sha256:
+            raise InputChanged(f"{source.path!r} is not what it was when run {manifest.run_id!r} began")
+
+
+def _name(source: SourceLike) -> str:
+    if isinstance(source, Document):
+        return source.path
+    return str(source) if str(source) == "-" else str(Path(source).absolute())

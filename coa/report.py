@@ -1,0 +1,89 @@
+"""An answer as others read it: the JSON of the command line, and plain text for a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from coa.types import Answer, Citation, Unread
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_QUOTE_CHARS = 200
+
+
+def answer_to_dict(answer: Answer) -> dict[str, Any]:
+    """The object that ``--json`` prints; documented in ``docs/cli.md``."""
+    usage = answer.usage
+    return {
+        "status": answer.status,
+        "text": answer.text,
+        "run_id": answer.run_id,
+        "model": answer.model,
+        "documents": [
+            {"id": source.id, "path": source.path, "sha256": source.sha256, "chars": source.chars}
+            for source in answer.documents
+        ],
+        "citations": [_citation(citation) for citation in answer.citations],
+        "coverage": {
+            "chunks": answer.coverage.chunks,
+            "read": answer.coverage.read,
+            "skipped": [_unread(unread) for unread in answer.coverage.skipped],
+            "failed": [_unread(unread) for unread in answer.coverage.failed],
+        },
+        "usage": {
+            "calls": usage.calls,
+            "calls_from_journal": usage.calls_from_journal,
+            "prompt_tokens": usage.prompt_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cost_usd": usage.cost_usd,
+            "seconds": round(usage.seconds, 3),
+        },
+        "warnings": list(answer.warnings),
+    }
+
+
+def answer_to_json(answer: Answer) -> str:
+    """One JSON object, one line. Lone surrogates cannot occur: documents are loaded without them."""
+    return json.dumps(answer_to_dict(answer), ensure_ascii=False)
+
+
+def render_text(answer: Answer) -> str:
+    """The text and the list of its citations, safe to print: control characters of a document are shown, not obeyed."""
+    lines = [printable(answer.text)]
+    if answer.citations:
+        paths = {source.id: source.path for source in answer.documents}
+        lines += ["", *(_citation_line(citation, paths) for citation in answer.citations)]
+    return "\n".join(lines) + "\n"
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _citation_line(citation: Citation, paths: dict[str, str]) -> str:
+    quote = " ".join(citation.quote.split())
+    if len(quote) > _QUOTE_CHARS:
+        quote = quote[: _QUOTE_CHARS - 1] + "…"
+    page = f" (page {citation.page})" if citation.page is not None else ""
+    where = f"{paths.get(citation.span.doc, citation.span.doc)}:{citation.line}{page}"
+    return printable(f"[{citation.marker}] {where}: “{quote}”")
+
+
+def _citation(citation: Citation) -> dict[str, Any]:
+    return {
+        "marker": citation.marker,
+        "doc": citation.span.doc,
+        "start": citation.span.start,
+        "end": citation.span.end,
+        "quote": citation.quote,
+        "page": citation.page,
+        "line": citation.line,
+        "claim": None if citation.claim is None else list(citation.claim),
+    }
+
+
+def _unread(unread: Unread) -> dict[str, Any]:
+    return {"doc": unread.span.doc, "start": unread.span.start, "end": unread.span.end, "reason": unread.reason}

@@ -1,0 +1,51 @@
+"""Files of a run directory: written whole or not at all, readable by their owner only."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from coa.errors import StorageFailed
+
+
+@contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """Turn the system's refusals into one typed error."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file's content in one step: a crash leaves the old content or the new, never a part.
+
+    Raises:
+        StorageFailed: the disk is full, or the directory cannot be written.
+    """
+    with storage(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+
+
+def private_directory(path: Path) -> Path:
+    """Make a directory that only its owner may enter.
+
+    Raises:
+        StorageFailed: it cannot be made.
+    """
+    with storage(path):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path

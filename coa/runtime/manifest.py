@@ -1,0 +1,92 @@
+"""`Manifest`: what a run directory says about its run, enough to carry the run on."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coa import __version__
+from coa.errors import RunNotFound
+from coa.types import Source, Task
+
+RunStatus = Literal["running", "complete", "partial", "failed", "interrupted"]
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+class Manifest(BaseModel):
+    """One run: what was asked, of which documents, with which model, and how far it came."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run_id: str
+    created: datetime
+    version: str
+    task: Task
+    sources: tuple[str, ...]
+    documents: tuple[Source, ...]
+    model: str
+    base_url: str | None
+    window: int
+    topology: str
+    order: str
+    status: RunStatus = "running"
+    error: str | None = None
+
+
+def run_id_of(task: Task, documents: Sequence[Source], *, settings: Sequence[str]) -> str:
+    """The id of a run follows from what determines its result, so that the same command finds its run again."""
+    content = "\n".join(
+        [task.kind, task.query or "", str(task.words), *(f"{source.id} {source.sha256}" for source in documents), *settings]
+    )
+    digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    name = _UNSAFE.sub("_", documents[0].id)[:40] if documents else "run"
+    verb = {"summary": "summarize", "qa": "ask"}[task.kind]
+    return f"{verb}-{name}-{digest}"
+
+
+def new_manifest(
+    task: Task,
+    sources: Sequence[str],
+    documents: Sequence[Source],
+    *,
+    model: str,
+    base_url: str | None,
+    window: int,
+    topology: str,
+    order: str,
+) -> Manifest:
+    """The manifest of a run that starts now."""
+    settings = (model, base_url or "", str(window), topology, order)
+    return Manifest(
+        run_id=run_id_of(task, documents, settings=settings),
+        created=datetime.now(UTC),
+        version=__version__,
+        task=task,
+        sources=tuple(sources),
+        documents=tuple(documents),
+        model=model,
+        base_url=base_url,
+        window=window,
+        topology=topology,
+        order=order,
+    )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        RunNotFound: there is none, or it cannot be read.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError:
+        raise RunNotFound(f"no run {path.parent.name!r}") from None
+    except ValidationError:
+        raise RunNotFound(f"the manifest of run {path.parent.name!r} is damaged") from None
