@@ -62,6 +62,7 @@ class FaultServer:
     Attributes:
         hits: Completions that were asked for, failed ones included.
         requests: Their bodies, in the order of arrival.
+        headers: Their headers, with names in lower case.
         statuses: How often each status was sent; 0 stands for a connection that ended without one.
         in_flight: Completions being worked on.
         max_in_flight: The most of them at any time.
@@ -89,6 +90,7 @@ class FaultServer:
         self.faults = faults
         self.hits = 0
         self.requests: list[Mapping[str, Any]] = []
+        self.headers: list[Mapping[str, str]] = []
         self.statuses: Counter[int] = Counter()
         self.in_flight = 0
         self.max_in_flight = 0
@@ -168,6 +170,7 @@ class FaultServer:
         body: Mapping[str, Any] = json.loads(received.body)
         index, self.hits = self.hits, self.hits + 1
         self.requests.append(body)
+        self.headers.append(received.headers)
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
