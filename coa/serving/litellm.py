@@ -64,7 +64,7 @@ class LiteLLMModel:
 
     @property
     def window(self) -> int:
-        """Prompt and reply together, in tokens; what litellm knows of the model is there after `warm`."""
+        """Prompt and reply together, in tokens; what litellm knows of the model is there after `learn_window`."""
         return self._window or FALLBACK_WINDOW
 
     @property
@@ -75,10 +75,13 @@ class LiteLLMModel:
         return self._counter
 
     async def warm(self) -> None:
-        """Load litellm, which takes seconds, in a thread, and look up the window where nobody gave it."""
-        litellm = await self._loaded()
+        """Load litellm, which takes seconds, in a thread."""
+        await self._loaded()
+
+    async def learn_window(self) -> None:
+        """Look the window up in litellm's table, unless it is known; a model that is not there leaves it assumed."""
         if self._window is None:
-            prices: dict[str, dict[str, Any]] = litellm.model_cost
+            prices: dict[str, dict[str, Any]] = (await self._loaded()).model_cost
             known = prices.get(self._model) or prices.get(self._model.partition("/")[2]) or {}
             size = known.get("max_input_tokens")
             self._window = size if isinstance(size, int) and size > 0 else None
@@ -103,9 +106,7 @@ class LiteLLMModel:
         return reply_of(cast("Mapping[str, object]", response.model_dump()), model=self.name)
 
     async def close(self) -> None:
-        """Close the connections that litellm keeps."""
-        if self._litellm is not None:
-            await self._litellm.close_litellm_async_clients()
+        """Nothing: litellm's connections are shared by the whole process, and closing them breaks other models."""
 
     def _parameters(self, request: Request) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -149,10 +150,19 @@ def _failure(error: Any) -> Failure:
     if type(error).__name__ == "APIConnectionError":
         return Failure(message=str(error))
     kind = {_OVERFLOW: "context_length_exceeded", _FILTERED: "content_filter"}.get(type(error).__name__)
-    body = {"message": str(error), "code": kind or getattr(error, "code", None), "type": getattr(error, "type", None)}
-    response = getattr(error, "response", None)
-    headers = {str(name).lower(): str(value) for name, value in getattr(response, "headers", {}).items()}
-    return failure_of(status or 500, body, headers)
+    sent = getattr(error, "body", None)
+    said: dict[str, object] = dict(cast("Mapping[str, object]", sent)) if isinstance(sent, Mapping) else {}
+    body = {"message": str(error), **said, **({"code": kind} if kind else {})}
+    return failure_of(status or 500, body, _headers(error))
+
+
+def _headers(error: Any) -> dict[str, str]:
+    """The response in the error is made up; the true headers, if litellm kept them, stand beside it."""
+    found = [
+        getattr(error, "litellm_response_headers", None),
+        getattr(getattr(error, "response", None), "headers", None),
+    ]
+    return {str(name).lower(): str(value) for headers in found if headers for name, value in headers.items()}
 
 
 def _keys(env: Mapping[str, str]) -> list[str]:

@@ -76,7 +76,7 @@ class OpenAIModel:
 
     @property
     def window(self) -> int:
-        """Prompt and reply together, in tokens; see `warm` for servers that have to be asked."""
+        """Prompt and reply together, in tokens; see `learn_window` for servers that have to be asked."""
         return self._window or FALLBACK_WINDOW
 
     @property
@@ -87,14 +87,17 @@ class OpenAIModel:
         return self._counter
 
     async def warm(self) -> None:
-        """Load the client without holding up the event loop and, where nobody gave the window, ask the server for it.
+        """Load the client in a thread, so that the first call does not hold up the event loop.
 
         Raises:
             AuthenticationFailed: no key, and the address is OpenAI's own.
         """
-        client = await self._client()
+        await self._client()
+
+    async def learn_window(self) -> None:
+        """Ask the server for the window, unless it is known; a server that does not say leaves it assumed."""
         if self._window is None:
-            self._window = await _window_of(client, self._model)
+            self._window = await _window_of(await self._client(), self._model)
             self.window_is_assumed = self._window is None
 
     async def complete(self, request: Request) -> Reply:

@@ -144,8 +144,9 @@ class FaultServer:
         self.connections += 1
         try:
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                while (received := await receive(reader)) and await self._answer(received, writer):
-                    pass
+                going = True
+                while going and (received := await receive(reader)):
+                    going = await self._answer(received, writer) and received.headers.get("connection") != "close"
         finally:
             self._open.discard(task)
             writer.close()

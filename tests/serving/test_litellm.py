@@ -10,6 +10,7 @@ import pytest
 from coa import errors
 from coa.errors import AuthenticationFailed, ContextOverflow, MissingExtra, RateLimited
 from coa.serving.litellm import LiteLLMModel
+from coa.serving.window import window_of
 from coa.testing.conformance import check_failure, check_model, sample_request
 from coa.testing.fault import FAULTS, Fault, rate_limited
 from coa.testing.faults import FaultServer
@@ -112,6 +113,5 @@ class TestThroughLiteLLM:
 
     async def test_the_window_that_litellm_knows(self) -> None:
         model = LiteLLMModel("openai/gpt-4o")
-        await model.warm()
-        assert (model.window, model.window_is_assumed) == (128_000, False)
+        assert (await window_of(model), model.window_is_assumed) == (128_000, False)
         await model.close()

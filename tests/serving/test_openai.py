@@ -13,9 +13,11 @@ import pytest
 from coa.errors import AuthenticationFailed, CallTimeout, RequestRejected, UsageError
 from coa.serving.base import Message, Request
 from coa.serving.openai import FALLBACK_WINDOW, OpenAIModel
+from coa.serving.window import window_of
 from coa.testing.conformance import check_failure, check_model, sample_request
 from coa.testing.fault import FAULTS, Fault
 from coa.testing.faults import FaultServer
+from coa.testing.scripted import ScriptedModel
 
 UNSUPPORTED = "Unsupported parameter: {0!r} is not supported with this model."
 
@@ -171,28 +173,26 @@ async def test_the_window_is_asked_of_the_server() -> None:
     async with FaultServer(max_context=3072) as server:
         model = OpenAIModel("test", base_url=server.base_url)
         assert model.window == FALLBACK_WINDOW
-        await model.warm()
-        assert (model.window, model.window_is_assumed) == (3072, False)
+        assert await window_of(model) == 3072
+        assert not model.window_is_assumed
         await model.close()
         given = OpenAIModel("test", base_url=server.base_url, window=1024)
-        await given.warm()
-        assert given.window == 1024
+        assert await window_of(given) == 1024
         await given.close()
 
 
 async def test_a_window_that_nobody_tells_is_assumed() -> None:
-    async with FaultServer() as server:
-        model = OpenAIModel("test", base_url=server.base_url)
-        await model.warm()
-        await model.close()
-    assert (model.window, model.window_is_assumed) == (FALLBACK_WINDOW, True)
+    async with FaultServer(models=["another"], max_context=3072) as server:
+        for base_url in (server.base_url, "http://127.0.0.1:1/v1"):
+            model = OpenAIModel("test", base_url=base_url)
+            assert await window_of(model) == FALLBACK_WINDOW
+            assert model.window_is_assumed
+            await model.close()
 
 
-async def test_a_silent_list_of_models_does_not_stop_the_model() -> None:
-    model = OpenAIModel("test", base_url="http://127.0.0.1:1/v1")
-    await model.warm()
-    assert model.window_is_assumed
-    await model.close()
+async def test_a_known_window_needs_neither_key_nor_server() -> None:
+    assert await window_of(OpenAIModel("gpt-4o")) == 128_000
+    assert await window_of(ScriptedModel([], window=99)) == 99
 
 
 @pytest.mark.parametrize(

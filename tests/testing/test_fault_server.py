@@ -40,7 +40,9 @@ async def raw(server: FaultServer, **fields: Any) -> bytes:
     """Everything that the server sends until it ends the connection."""
     body = json.dumps({"messages": [{"role": "user", "content": "hello"}], **fields}).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    writer.write(
+        b"POST /v1/chat/completions HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
     try:
         return await asyncio.wait_for(reader.read(), 5)
     finally:
@@ -120,10 +122,11 @@ def test_its_own_way_to_count() -> None:
 
 
 async def test_capacity_and_latency() -> None:
-    async with FaultServer(capacity=3, latency=0.1) as server:
-        answers = await asyncio.gather(*(asyncio.to_thread(post, server.base_url, str(n)) for n in range(5)))
-    statuses = sorted(status for status, _, _ in answers)
-    assert statuses == [200, 200, 200, 429, 429]
+    async with FaultServer(capacity=3, latency=0.3) as server:
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(raw(server) for _ in range(5)))
+    assert time.perf_counter() - began >= 0.3
+    assert sorted(answer.split(b" ", 2)[1] for answer in answers) == [b"200", b"200", b"200", b"429", b"429"]
     assert (server.max_in_flight, server.in_flight) == (5, 0)
 
 
@@ -142,13 +145,13 @@ async def test_bytes_that_end_in_every_way() -> None:
 
 
 async def test_a_clean_cut_claims_to_be_whole() -> None:
-    async with FaultServer(faults=[Fault(cut=10, clean=True, end="close")]) as server:
+    async with FaultServer(faults=[Fault(cut=10, clean=True)]) as server:
         head, _, body = (await raw(server)).partition(b"\r\n\r\n")
     assert b"Content-Length: 10" in head and len(body) == 10
 
 
 async def test_delay_and_trickle_take_their_time() -> None:
-    for fault in (Fault(delay=0.2, end="close"), Fault(body="x" * 10, trickle=0.02, end="close")):
+    for fault in (Fault(delay=0.2), Fault(body="x" * 10, trickle=0.02)):
         async with FaultServer(faults=[fault]) as server:
             began = time.perf_counter()
             assert await raw(server)
@@ -158,12 +161,12 @@ async def test_delay_and_trickle_take_their_time() -> None:
 @pytest.mark.parametrize(
     ("fault", "done", "finish", "ends"),
     [
-        (Fault(end="close"), True, True, True),
-        (Fault(stream="no_done", end="close"), False, True, True),
-        (Fault(stream="no_finish", end="close"), True, False, True),
-        (Fault(stream="error_event", end="close"), False, False, True),
+        (Fault(), True, True, True),
+        (Fault(stream="no_done"), False, True, True),
+        (Fault(stream="no_finish"), True, False, True),
+        (Fault(stream="error_event"), False, False, True),
         (Fault(cut=150, end="close"), False, False, False),
-        (Fault(cut=150, clean=True, end="close"), False, False, True),
+        (Fault(cut=150, clean=True), False, False, True),
     ],
 )
 async def test_streams(fault: Fault, done: bool, finish: bool, ends: bool) -> None:
@@ -174,7 +177,7 @@ async def test_streams(fault: Fault, done: bool, finish: bool, ends: bool) -> No
 
 
 async def test_a_bad_line_in_a_stream() -> None:
-    async with FaultServer("one", faults=[Fault(stream="bad_json", end="close")]) as server:
+    async with FaultServer("one", faults=[Fault(stream="bad_json")]) as server:
         sent = await raw(server, stream=True)
     lines = [line[6:] for line in sent.split(b"\n") if line.startswith(b"data: {")]
     broken = [line for line in lines if not _is_json(line)]

@@ -1,0 +1,28 @@
+"""The window of a model that may have to ask its server."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from coa.serving.base import Model
+
+
+@runtime_checkable
+class LearnsWindow(Protocol):
+    """A model whose window is not known before its server, or a large package, has been asked."""
+
+    @property
+    def window_is_assumed(self) -> bool:
+        """Whether the window is a guess, because nobody said how long it is."""
+        ...
+
+    async def learn_window(self) -> None:
+        """Ask, unless the window is known; afterwards it does not change."""
+        ...
+
+
+async def window_of(model: Model) -> int:
+    """Prompt and reply together, in tokens: as the model says, after it has asked where it must."""
+    if isinstance(model, LearnsWindow):
+        await model.learn_window()
+    return model.window
