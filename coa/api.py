@@ -105,9 +105,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
             "order": manifest.order,
         }
     )
-    session = await prepare(
-        manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model
-    )
+    session = await prepare(manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model)
     await session.model.close()
     _check_unchanged(manifest, session.documents)
     return await run(manifest.task, manifest.sources, same, emit=emit, stdin=lambda: runs.stdin(manifest), model=model)
@@ -187,9 +185,7 @@ async def _carry_out(session: Session, run_id: str, journal: Journal, emit: Emit
 
 def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage) -> Answer:
     unloaded = tuple(
-        Unread(
-            span=Span(doc=failure.path, start=0, end=0), reason=f"{failure.error.code}: {failure.error.message}"
-        )
+        Unread(span=Span(doc=failure.path, start=0, end=0), reason=f"{failure.error.code}: {failure.error.message}")
         for failure in session.failures
     )
     read = outcome.coverage

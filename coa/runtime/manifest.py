@@ -42,7 +42,13 @@ class Manifest(BaseModel):
 def run_id_of(task: Task, documents: Sequence[Source], *, settings: Sequence[str]) -> str:
     """The id of a run follows from what determines its result, so that the same command finds its run again."""
     content = "\n".join(
-        [task.kind, task.query or "", str(task.words), *(f"{source.id} {source.sha256}" for source in documents), *settings]
+        [
+            task.kind,
+            task.query or "",
+            str(task.words),
+            *(f"{source.id} {source.sha256}" for source in documents),
+            *settings,
+        ]
     )
     digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     name = _UNSAFE.sub("_", documents[0].id)[:40] if documents else "run"

@@ -86,7 +86,9 @@ class SqliteJournal:
     def entries(self) -> Iterator[Entry]:
         """See `Journal.entries`."""
         with self._mapped():
-            for seq, key, text, checksum in self._db.execute("select seq, key, record, checksum from calls order by seq"):
+            for seq, key, text, checksum in self._db.execute(
+                "select seq, key, record, checksum from calls order by seq"
+            ):
                 yield Entry(seq=seq, key=key, record=_checked(key, text, checksum))
 
     def close(self) -> None:
