@@ -15,7 +15,24 @@ _STOP = frozenset(
     "there these they thing think this those through to too uh um under until up upon us very want was we well were what "
     "when where which while who whom why will with would yeah yes you your".split(" ")
 )
-_SUFFIXES = ("ations", "ation", "ingly", "edly", "ments", "ment", "ings", "ing", "ies", "ied", "ers", "ed", "es", "er", "ly", "s")
+_SUFFIXES = (
+    "ations",
+    "ation",
+    "ingly",
+    "edly",
+    "ments",
+    "ment",
+    "ings",
+    "ing",
+    "ies",
+    "ied",
+    "ers",
+    "ed",
+    "es",
+    "er",
+    "ly",
+    "s",
+)
 _SHORTEST_STEM = 3
 
 

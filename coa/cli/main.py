@@ -1,0 +1,100 @@
+"""The entry point: one place where errors become a line, a hint and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from coa import __version__
+from coa.cli import commands, runs
+from coa.cli import options as o
+from coa.cli.console import note, write_result
+from coa.errors import CoaError
+
+app = typer.Typer(
+    name="coa",
+    help="Read, question and summarise documents that are longer than a model's window.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(commands.summarize)
+app.command()(commands.ask)
+app.command()(commands.text)
+app.command("show")(runs.show_run)
+app.command()(runs.resume)
+app.add_typer(runs.runs, name="runs")
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Read, question and summarise documents that are longer than a model's window."""
+    if version:
+        write_result(f"coa {__version__}\n")
+        raise typer.Exit
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def plan(context: typer.Context) -> None:
+    """Show what a command would cost before anything is sent: coa plan summarize book.txt."""
+    if not context.args or context.args[0] not in ("summarize", "ask"):
+        raise typer.BadParameter("name the command to plan, such as: coa plan summarize book.txt")
+    app([*context.args, "--dry-run"], standalone_mode=False)
+
+
+@app.command()
+def doctor(
+    model: o.Model = None,
+    base_url: o.BaseUrl = None,
+    run_dir: o.RunDir = None,
+    debug: o.Debug = False,
+) -> None:
+    """Check keys, endpoint, tokenizer, extras and disk, and say how to mend what does not work."""
+    from coa.cli.doctor import findings
+    from coa.cli.run import settings_from
+
+    broken = False
+    for finding in findings(settings_from(model=model, base_url=base_url, run_dir=run_dir)):
+        mark = "problem" if finding.broken else "ok"
+        write_result(f"{mark:<8} {finding.subject:<22} {finding.state}\n")
+        if finding.mend:
+            write_result(f"{'':<8} {'':<22} -> {finding.mend}\n")
+        broken = broken or finding.broken
+    if broken:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:]
+    try:
+        app()
+    except CoaError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        _complain(error, as_json="--json" in arguments)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        note(f"error: unexpected {type(error).__name__}\nhint: run it again with --debug and report what you see")
+        sys.exit(1)
+
+
+def _complain(error: CoaError, *, as_json: bool) -> None:
+    if as_json:
+        note(
+            json.dumps(
+                {"error": {"code": error.code, "message": error.message, "hint": error.hint}}, ensure_ascii=False
+            )
+        )
+    else:
+        note(f"error: {error.message}\nhint: {error.hint}")

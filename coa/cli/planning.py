@@ -1,0 +1,32 @@
+"""A plan as text or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from coa.cli.run import as_json as to_json
+from coa.plan import Plan
+
+
+def render_plan(plan: Plan, *, as_json: bool) -> str:
+    """Calls, tokens, money and time, at most."""
+    if as_json:
+        return to_json(asdict(plan))
+    cost = "unknown (give --prices IN,OUT)" if plan.cost_usd is None else f"{plan.cost_usd:.4f} USD at most"
+    time = (
+        "runs here"
+        if plan.seconds is None
+        else f"about {plan.seconds:.0f} s at 5,000 prompt and 50 reply tokens a second"
+    )
+    rows = [
+        ("documents", ", ".join(f"{source.path} ({source.chars:,} characters)" for source in plan.documents)),
+        ("model", f"{plan.model}, window {plan.window:,} tokens, counted with {plan.tokenizer}"),
+        ("reading", f"{plan.chunks} parts, topology {plan.topology}, order {plan.order}"),
+        ("calls", f"{plan.calls}, of which {plan.serial_calls} must wait for one another"),
+        ("tokens", f"{plan.prompt_tokens:,} in, {plan.completion_tokens:,} out, at most"),
+        ("cost", cost),
+        ("time", time),
+        *(("warning", warning) for warning in plan.warnings),
+        *(("not loaded", failure) for failure in plan.failures),
+    ]
+    return "".join(f"{name:<11} {value}\n" for name, value in rows)

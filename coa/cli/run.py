@@ -1,0 +1,149 @@
+"""Carry a task out for the command line: settings, price check, progress, signals, output."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+
+from coa.cli.console import note, write_result
+from coa.cli.progress import Quiet, listener
+from coa.config import Settings, load_settings
+from coa.errors import Interrupted, UsageError
+from coa.types import Answer, Task
+
+T = TypeVar("T")
+
+PARTIAL = 3
+ASK_ABOVE_USD = 1.0
+_NO_MODEL = (
+    "no model is configured: using offline, an extractive engine without a language model; name one with --model "
+    "(openai:NAME, vllm:NAME, litellm:PROVIDER/NAME)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a command shows its result."""
+
+    output: Path | None = None
+    json: bool = False
+    quiet: bool = False
+    yes: bool = False
+    dry_run: bool = False
+
+
+class Stopped(Interrupted):
+    """A signal stopped the run."""
+
+    def __init__(self, number: int, run_id: str | None) -> None:
+        resume = f"coa resume {run_id}" if run_id else "the same command again"
+        super().__init__(f"stopped by {signal.Signals(number).name}", hint=f"Finished calls are kept: {resume}")
+        self.exit_code = 128 + number
+
+
+def settings_from(no_journal: bool = False, durable: bool = False, **options: Any) -> Settings:
+    """Settings from the options that were given; the rest comes from the environment and the config file."""
+    if prices := options.pop("prices", None):
+        options["prices"] = tuple(prices.split(","))
+    return load_settings(**options, journal=False if no_journal else None, durable=True if durable else None)
+
+
+def carry_out(task: Task, sources: list[str], settings: Settings, manner: Manner) -> None:
+    """Run a task, or only plan it, and exit with the code that the result asks for."""
+    from coa import api
+
+    if settings.model is None and not manner.quiet:
+        note(_NO_MODEL)
+    if manner.dry_run or _may_be_dear(settings, manner):
+        plan = asyncio.run(api.plan(task, sources, settings, stdin=read_stdin))
+        if manner.dry_run:
+            from coa.cli.planning import render_plan
+
+            write_result(render_plan(plan, as_json=manner.json), manner.output)
+            return
+        if plan.cost_usd is not None and plan.cost_usd > ASK_ABOVE_USD:
+            typer.confirm(f"This may cost up to {plan.cost_usd:.2f} USD. Go on?", abort=True, err=True)
+    show(watched(lambda emit: api.run(task, sources, settings, emit=emit, stdin=read_stdin), manner.quiet), manner)
+
+
+def watched(start: Callable[[Quiet], Awaitable[Answer]], quiet: bool) -> Answer:
+    """Run with progress; the first signal lets the run end cleanly, a second one stops at once.
+
+    Raises:
+        Stopped: a signal came.
+    """
+    progress = listener(quiet)
+    received: list[int] = []
+
+    async def work() -> Answer:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop(number: int) -> None:
+            received.append(number)
+            loop.remove_signal_handler(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, stop, number)
+        return await start(progress)
+
+    try:
+        return asyncio.run(work())
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        raise Stopped(received[0] if received else signal.SIGINT, progress.run_id) from None
+    finally:
+        progress.close()
+
+
+def show(answer: Answer, manner: Manner) -> None:
+    """Print the result on standard output and the account of it on standard error."""
+    from coa.report import answer_to_json, render_text
+
+    write_result(answer_to_json(answer) + "\n" if manner.json else render_text(answer), manner.output)
+    if not manner.quiet:
+        _account(answer)
+    if answer.status == "partial":
+        raise typer.Exit(PARTIAL)
+
+
+def _account(answer: Answer) -> None:
+    from coa.cli.progress import spent
+
+    coverage, usage = answer.coverage, answer.usage
+    for unread in (*coverage.skipped, *coverage.failed):
+        note(f"not read: {unread.span.doc} characters {unread.span.start}-{unread.span.end}: {unread.reason}")
+    replayed = f" and {usage.calls_from_journal} from the journal" if usage.calls_from_journal else ""
+    note(
+        f"{answer.status}: {coverage.read} of {coverage.chunks} parts read, {usage.calls} calls{replayed}, {spent(usage)}, "
+        f"{usage.seconds:.1f} s, model {answer.model}, run {answer.run_id}"
+    )
+
+
+def _may_be_dear(settings: Settings, manner: Manner) -> bool:
+    """Only where somebody can be asked, and only for models that cost money."""
+    if manner.yes or settings.model is None or settings.model.startswith(("offline", "scripted", "vllm")):
+        return False
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def read_stdin() -> bytes:
+    """All of standard input."""
+    if sys.stdin.isatty():
+        raise UsageError("standard input is a terminal", hint="Pipe a document in: coa summarize - < book.txt")
+    return sys.stdin.buffer.read()
+
+
+def as_json(value: Any) -> str:
+    """One JSON object, one line."""
+    return json.dumps(value, ensure_ascii=False, default=str) + "\n"

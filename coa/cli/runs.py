@@ -1,0 +1,116 @@
+"""The commands that look after runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from coa.cli import options as o
+from coa.cli.console import note, write_result
+from coa.cli.run import Manner, as_json, settings_from, show, watched
+from coa.config import Settings, default_run_dir
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")]
+
+runs = typer.Typer(help="List runs, newest first; `coa runs prune` deletes old ones.")
+
+
+@runs.callback(invoke_without_command=True)
+def list_runs(context: typer.Context, run_dir: o.RunDir = None, json: o.Json = False, debug: o.Debug = False) -> None:
+    """List the runs of the run directory."""
+    if context.invoked_subcommand is not None:
+        return
+    manifests = _runs(settings_from(run_dir=run_dir)).list()
+    if json:
+        write_result("".join(as_json(manifest.model_dump(mode="json")) for manifest in manifests))
+        return
+    lines = [
+        f"{manifest.created:%Y-%m-%d %H:%M}  {manifest.status:<11}  {manifest.run_id}  {manifest.model}\n"
+        for manifest in manifests
+    ]
+    write_result("".join(lines))
+    if not lines:
+        note("no runs yet")
+
+
+@runs.command()
+def prune(
+    days: Annotated[float, typer.Option(help="Delete runs that began more than so many days ago.")] = 30.0,
+    run_dir: o.RunDir = None,
+    debug: o.Debug = False,
+) -> None:
+    """Delete old runs; one that is at work is left alone."""
+    removed = _runs(settings_from(run_dir=run_dir)).prune(timedelta(days=days))
+    write_result("".join(f"{run_id}\n" for run_id in removed))
+
+
+def show_run(run: RunId, run_dir: o.RunDir = None, json: o.Json = False, debug: o.Debug = False) -> None:
+    """Show a run: what was asked, how it ended, every call."""
+    all_runs = _runs(settings_from(run_dir=run_dir))
+    manifest = all_runs.get(run)
+    with all_runs.journal(manifest) as journal:
+        calls = [
+            {
+                "seq": entry.seq,
+                "role": entry.record.role,
+                "outcome": type(entry.record.outcome).__name__.lower(),
+                "prompt_tokens": getattr(entry.record.outcome, "prompt_tokens", 0),
+                "completion_tokens": getattr(entry.record.outcome, "completion_tokens", 0),
+                "seconds": entry.record.seconds,
+            }
+            for entry in journal.entries()
+        ]
+    if json:
+        write_result(as_json({**manifest.model_dump(mode="json"), "calls": calls}))
+        return
+    head = [f"{name:<10} {value}" for name, value in manifest.model_dump(mode="json").items() if value is not None]
+    body = [
+        f"{call['seq']:>5}  {call['role']:<8} {call['outcome']:<8} {call['prompt_tokens']:>7} in "
+        f"{call['completion_tokens']:>6} out  {call['seconds']} s"
+        for call in calls
+    ]
+    write_result("\n".join([*head, "", *body]) + "\n")
+
+
+def resume(
+    run: RunId,
+    concurrency: o.Concurrency = None,
+    retries: o.Retries = None,
+    timeout: o.Timeout = None,
+    max_cost: o.MaxCost = None,
+    max_calls: o.MaxCalls = None,
+    max_tokens: o.MaxTokens = None,
+    deadline: o.Deadline = None,
+    prices: o.Prices = None,
+    base_url: o.BaseUrl = None,
+    run_dir: o.RunDir = None,
+    output: o.Output = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Take up a run where it stopped; finished calls are not paid again."""
+    from coa import api
+
+    settings = settings_from(
+        concurrency=concurrency,
+        retries=retries,
+        timeout=timeout,
+        max_cost=max_cost,
+        max_calls=max_calls,
+        max_tokens=max_tokens,
+        deadline=deadline,
+        prices=prices,
+        base_url=base_url,
+        run_dir=run_dir,
+    ).model_copy(update={"model": None})
+    answer = watched(lambda emit: api.resume(run, settings, emit=emit), quiet)
+    show(answer, Manner(output=output, json=json, quiet=quiet))
+
+
+def _runs(settings: Settings):  # noqa: ANN202
+    from coa.runtime.runs import Runs
+
+    return Runs(settings.run_dir or default_run_dir())
