@@ -7,7 +7,7 @@ model; the pipeline reads; the outcome is kept in the run directory and returned
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -129,7 +129,7 @@ class _Kept:
 @contextmanager
 def _opened(
     session: Session, sources: Sequence[SourceLike], kept: _Kept
-) -> Iterator[tuple[str, Journal, OpenRun | None]]:
+) -> Generator[tuple[str, Journal, OpenRun | None]]:
     """The run's journal: on disk and locked, or in memory when the settings say so."""
     manifest = new_manifest(
         session.task,

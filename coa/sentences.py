@@ -1,7 +1,7 @@
 """Sentences as spans: exact offsets, any script, no model.
 
-A line break inside a paragraph is no boundary (books are hard-wrapped); a blank line, a heading, a list item and a speaker's
-turn are. A full stop after an abbreviation, an initial or a number is none.
+A line break inside a paragraph is no boundary (books are hard-wrapped); a blank line, a heading, a list item and a
+speaker's turn are. A full stop after an abbreviation, an initial or a number is none.
 """
 
 from __future__ import annotations
@@ -14,10 +14,65 @@ _NEW_ITEM = re.compile(
 )
 _STOP = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？｡]+[」』”’）]*|[।॥۔؟።៖]+")
 _SHORT = frozenset(
-    "mr mrs ms dr prof st sr jr vs etc e.g i.e cf no nos fig figs vol pp p ch sec art inc ltd co corp dept est approx "
-    "capt col gen lt sgt rev hon messrs mt ft al ed eds op viz jan feb mar apr jun jul aug sep sept oct nov dec".split(
-        " "
-    )
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "sr",
+        "jr",
+        "vs",
+        "etc",
+        "e.g",
+        "i.e",
+        "cf",
+        "no",
+        "nos",
+        "fig",
+        "figs",
+        "vol",
+        "pp",
+        "p",
+        "ch",
+        "sec",
+        "art",
+        "inc",
+        "ltd",
+        "co",
+        "corp",
+        "dept",
+        "est",
+        "approx",
+        "capt",
+        "col",
+        "gen",
+        "lt",
+        "sgt",
+        "rev",
+        "hon",
+        "messrs",
+        "mt",
+        "ft",
+        "al",
+        "ed",
+        "eds",
+        "op",
+        "viz",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "nov",
+        "dec",
+    ]
 )
 _LAST_WORD = re.compile(r"([\w.]+)\.$")
 _LONGEST = 20_000
@@ -59,10 +114,7 @@ def _cuts(text: str, start: int, end: int) -> Iterator[int]:
     """Where sentences end inside a block."""
     last = start
     for match in _STOP.finditer(text, start, end):
-        if _ends_sentence(text, match, end):
-            last = match.end()
-            yield last
-        elif match.end() - last > _LONGEST:
+        if _ends_sentence(text, match, end) or match.end() - last > _LONGEST:
             last = match.end()
             yield last
 

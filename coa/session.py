@@ -23,6 +23,7 @@ from coa.runtime.caller import Caller
 from coa.runtime.prices import price_for
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_model
+from coa.serving.window import window_of
 from coa.split import split
 from coa.types import Chunk, Task
 
@@ -110,7 +111,7 @@ async def prepare(
     pipeline, order = resolve_pipeline(settings.topology), resolve_order(settings.order)
     documents, failures = await _load(sources, stdin)
     model = model or resolve_model(settings)
-    window_tokens = settings.window or min(model.window, DEFAULT_WINDOW)
+    window_tokens = settings.window or min(await window_of(model), DEFAULT_WINDOW)
     ctx = Context(call=_closed, counter=model.counter, prompts=Prompts(), fence=fence_for(documents), task=task)
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)

@@ -1,8 +1,8 @@
 """Split a text into chunks of an exact token budget: spans that cover it without gap or overlap.
 
-The text is cut into units of a few hundred characters at its natural ends, each unit is counted once, and units are packed.
-Inside the last few percent of a chunk the best end wins: paragraph, then sentence, then word. (Counting every sentence again
-for each chunk, as Algorithm 2 of arXiv 2406.02818 prints it, is ten times slower and lets long sentences overflow.)
+The text is cut into units of a few hundred characters at its natural ends, each unit is counted, and units are packed.
+Inside the last few percent of a chunk the best end wins: paragraph, then sentence, then word. (Counting every sentence
+again for each chunk, as Algorithm 2 of arXiv 2406.02818 prints it, is slow and lets long sentences overflow.)
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def split(document: Document, budget: int, counter: TokenCounter, *, overlap: in
         UsageError: a budget below 1, or an overlap that leaves no room for new text.
     """
     if not 0 <= overlap < budget:
-        raise UsageError(f"an overlap of {overlap} tokens does not fit in chunks of {budget}", hint="Choose a smaller one.")
+        raise UsageError(
+            f"an overlap of {overlap} tokens does not fit in chunks of {budget}", hint="Choose a smaller one."
+        )
     pieces = split_text(document.text, budget - overlap, counter)
     if overlap:
         pieces = _overlapping(document.text, pieces, overlap, counter)
@@ -71,8 +73,8 @@ def split_text(
     """Split a stretch of text; see `split`.
 
     Returns:
-        ``(start, end, tokens)`` in characters of ``text``. A single character cluster that is larger than the budget stays
-        whole, since there is no smaller piece of text.
+        ``(start, end, tokens)`` in characters of ``text``. A single character cluster that is larger than the budget
+        stays whole, since there is no smaller piece of text.
 
     Raises:
         UsageError: a budget below 1.
@@ -84,9 +86,7 @@ def split_text(
     return [checked for chunk in packed for checked in _checked(text, chunk, budget, counter)]
 
 
-def _packed(
-    text: str, budget: int, counter: TokenCounter, units: Iterator[_Unit]
-) -> Iterator[tuple[int, int, int]]:
+def _packed(text: str, budget: int, counter: TokenCounter, units: Iterator[_Unit]) -> Iterator[tuple[int, int, int]]:
     waiting: list[_Unit] = []
     size = 0
     for whole in units:

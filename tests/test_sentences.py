@@ -13,7 +13,10 @@ def sentences(text: str) -> list[str]:
     ("text", "expected"),
     [
         ("He left. She stayed!", ["He left.", "She stayed!"]),
-        ("Mr. Hale met Dr. O. Finch at 3.15 p.m. today. Good.", ["Mr. Hale met Dr. O. Finch at 3.15 p.m. today.", "Good."]),
+        (
+            "Mr. Hale met Dr. O. Finch at 3.15 p.m. today. Good.",
+            ["Mr. Hale met Dr. O. Finch at 3.15 p.m. today.", "Good."],
+        ),
         ("“Go.” She went. (Late.) End", ["“Go.”", "She went.", "(Late.)", "End"]),
         ("Wait ... he said. No.", ["Wait ... he said.", "No."]),
         ("A line\nthat is wrapped. Next.", ["A line\nthat is wrapped.", "Next."]),
@@ -30,7 +33,7 @@ def test_sentences_end_where_a_reader_would_end_them(text: str, expected: list[s
     assert sentences(text) == expected
 
 
-@given(st.text(alphabet=st.sampled_from(list("aB .!?。\n\"”:-1é字"))))
+@given(st.text(alphabet=st.sampled_from(list('aB .!?。\n"”:-1é字'))))
 def test_spans_are_ordered_and_leave_only_blanks_out(text: str):
     position = 0
     for start, end in sentence_spans(text):

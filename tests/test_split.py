@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_an_overlap_repeats_the_end_of_the_chunk_before():
     document = load(("One two three. " * 200).encode())
     plain, overlapping = split(document, 60, Words()), split(document, 60, Words(), overlap=12)
     assert len(overlapping) > len(plain)
-    for before, after in zip(overlapping, overlapping[1:], strict=False):
+    for before, after in pairwise(overlapping):
         assert before.span.start < after.span.start < before.span.end
         assert after.tokens <= 60
 

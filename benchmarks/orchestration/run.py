@@ -20,10 +20,43 @@ import tempfile
 from pathlib import Path
 
 CHUNK_CHARS = 4000
-WORDS = (
-    "the a of and in to river stone paper chain agent reads chunk then writes summary evidence because while storm "
-    "report budget council signal method result table figure section chapter captain harbour winter market law"
-).split()  # noqa: SIM905
+WORDS = [
+    "the",
+    "a",
+    "of",
+    "and",
+    "in",
+    "to",
+    "river",
+    "stone",
+    "paper",
+    "chain",
+    "agent",
+    "reads",
+    "chunk",
+    "then",
+    "writes",
+    "summary",
+    "evidence",
+    "because",
+    "while",
+    "storm",
+    "report",
+    "budget",
+    "council",
+    "signal",
+    "method",
+    "result",
+    "table",
+    "figure",
+    "section",
+    "chapter",
+    "captain",
+    "harbour",
+    "winter",
+    "market",
+    "law",
+]
 
 
 def prose(chars: int) -> str:

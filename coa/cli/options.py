@@ -1,4 +1,4 @@
-"""The options that commands share, declared once. Those named like a setting have a ``COA_*`` twin in the environment."""
+"""The options that commands share, declared once; those named like a setting have a ``COA_*`` twin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, a line now and then elsewhere. The denominator is fixed by the plan."""
+"""Progress on standard error: a bar on a terminal, a line now and then elsewhere. The plan fixes the denominator."""
 
 from __future__ import annotations
 

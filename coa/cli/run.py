@@ -125,8 +125,8 @@ def _account(answer: Answer) -> None:
         note(f"not read: {unread.span.doc} characters {unread.span.start}-{unread.span.end}: {unread.reason}")
     replayed = f" and {usage.calls_from_journal} from the journal" if usage.calls_from_journal else ""
     note(
-        f"{answer.status}: {coverage.read} of {coverage.chunks} parts read, {usage.calls} calls{replayed}, {spent(usage)}, "
-        f"{usage.seconds:.1f} s, model {answer.model}, run {answer.run_id}"
+        f"{answer.status}: {coverage.read} of {coverage.chunks} parts read, {usage.calls} calls{replayed}, "
+        f"{spent(usage)}, {usage.seconds:.1f} s, model {answer.model}, run {answer.run_id}"
     )
 
 

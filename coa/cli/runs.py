@@ -110,7 +110,7 @@ def resume(
     show(answer, Manner(output=output, json=json, quiet=quiet))
 
 
-def _runs(settings: Settings):  # noqa: ANN202
+def _runs(settings: Settings):
     from coa.runtime.runs import Runs
 
     return Runs(settings.run_dir or default_run_dir())

@@ -9,8 +9,10 @@ from coa.documents.document import Document, SourceMap
 
 _SKIP = frozenset({"script", "style", "head", "template", "noscript", "svg", "math", "iframe", "object"})
 _BLOCK = frozenset(
-    "address article aside blockquote body dd details div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr "
-    "html li main nav ol p pre section summary table tbody tfoot thead tr ul".split()  # noqa: SIM905
+    """
+    address article aside blockquote body dd details div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6
+    header hr html li main nav ol p pre section summary table tbody tfoot thead tr ul
+    """.split()  # noqa: SIM905
 )
 _PARAGRAPH = frozenset("p h1 h2 h3 h4 h5 h6 blockquote pre ul ol table section article figure".split())  # noqa: SIM905
 _VOID_SKIP = frozenset({"meta", "link", "base"})

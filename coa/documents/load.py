@@ -1,4 +1,4 @@
-"""`load` and `load_all`: from a path, bytes or a folder to documents. The content decides what a file is, then its name."""
+"""`load` and `load_all`: from paths, bytes or folders to documents. Content decides what a file is, then its name."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def read_pdf(data: bytes, name: str, limits: Limits) -> tuple[str, tuple[int, ..
     blank = [number for number, text in enumerate(pages, 1) if not text.strip()]
     if len(blank) == len(pages):
         raise NoTextLayer(f"{name!r} has no text on any of its {len(pages)} pages: they are images")
-    starts, size = [], 0
+    starts: list[int] = []
+    size = 0
     for text in pages:
         starts.append(size)
         size += len(text) + len(_BETWEEN)

@@ -49,9 +49,10 @@ class ChainOfAgents:
 
         The library itself does not need it: the journal answers every finished call when a run is resumed.
         """
-        from langgraph.graph import END, START, StateGraph
+        from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
 
-        graph = StateGraph(ChainState, context_schema=Job)
+        # LangGraph ships no complete types: the graph is handled as Any here and nowhere else.
+        graph: Any = StateGraph(ChainState, context_schema=Job)
         graph.add_node("worker", _worker)
         graph.add_node("manager", _manager)
         graph.add_edge(START, "worker")
@@ -89,7 +90,7 @@ class ChainOfAgents:
 def outcome(state: ChainState, job: Job) -> Outcome:
     """The final state of the graph as a cited text with its coverage."""
     documents = {document.id: document for document in job.documents}
-    cited = cite(state["text"], _notes(state), documents, job.ctx.fence.tag)
+    cited = cite(state.get("text", ""), _notes(state), documents, job.ctx.fence.tag)
     failed = tuple(_unread(item) for item in state.get("unread", []))
     n = len(job.chunks)
     return Outcome(

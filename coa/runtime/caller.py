@@ -20,7 +20,7 @@ _CHAT_OVERHEAD = 8
 
 
 class Caller:
-    """Answers a request from the journal, or sends it once under all limits and writes the reply before returning it."""
+    """Answers a request from the journal, or sends it under all limits and writes the reply before returning it."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from coa.errors import StorageFailed
 
 
 @contextmanager
-def storage(path: Path) -> Iterator[None]:
+def storage(path: Path) -> Generator[None]:
     """Turn the system's refusals into one typed error."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 _START = 10
@@ -12,9 +12,7 @@ _BACK_OFF = 0.8
 
 
 class Limiter:
-    """First come, first served; at most ``limit`` at once, and never more than ``most`` (additive increase,
-    multiplicative decrease).
-    """
+    """First come, first served: at most ``limit`` at once, by additive increase and multiplicative decrease."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -33,7 +31,7 @@ class Limiter:
         return self._in_flight
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncGenerator[None]:
         """Wait for a place and hold it; a cancelled wait or call gives its place on."""
         await self._acquire()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ class Runs:
         self._directory = directory
 
     @contextmanager
-    def open(self, manifest: Manifest, *, durable: bool = False, stdin: bytes | None = None) -> Iterator[OpenRun]:
+    def open(self, manifest: Manifest, *, durable: bool = False, stdin: bytes | None = None) -> Generator[OpenRun]:
         """Start the run of a manifest, or go on with it: one process at a time.
 
         Raises:
@@ -98,7 +98,7 @@ class Runs:
             raise RunNotFound(f"run {manifest.run_id!r} kept no standard input") from None
 
     @contextmanager
-    def journal(self, manifest: Manifest) -> Iterator[Journal]:
+    def journal(self, manifest: Manifest) -> Generator[Journal]:
         """The journal of a run, to be looked at."""
         journal = SqliteJournal(self.folder(manifest) / _JOURNAL)
         try:

@@ -75,10 +75,12 @@ class Model(Protocol):
     def name(self) -> str:
         """As a user would write it."""
         ...
+
     @property
     def window(self) -> int:
         """Tokens of prompt and reply together."""
         ...
+
     @property
     def counter(self) -> TokenCounter:
         """Counts tokens as this model does, or says how it estimates them."""

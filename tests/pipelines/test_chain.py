@@ -34,7 +34,7 @@ def facts(request: coa.Request) -> coa.Reply:
 def book(tmp_path: Path) -> Path:
     """200 kB of prose with 40 facts spread over all of it."""
     rng = random.Random(3)
-    words = "the a of and in river stone paper chain agent harbour market winter".split()
+    words = ["the", "a", "of", "and", "in", "river", "stone", "paper", "chain", "agent", "harbour", "market", "winter"]
     parts = [
         f"FACT-{i} is planted here. " + " ".join(rng.choices(words, k=850)).capitalize() + ".\n\n" for i in range(40)
     ]
@@ -165,9 +165,7 @@ async def test_a_dead_provider_stops_the_run_and_the_same_command_goes_on_later(
     again = await coa.aio.ask(book, "Which facts?", model=ScriptedModel(facts, window=8192), window=8192)
     assert again.usage.calls_from_journal == 5
     assert again.usage.calls == again.coverage.chunks + 1 - 5
-    fresh = await coa.aio.ask(
-        book, "Which facts?", model=ScriptedModel(facts, window=8192), window=8192, journal=False
-    )
+    fresh = await coa.aio.ask(book, "Which facts?", model=ScriptedModel(facts, window=8192), window=8192, journal=False)
     assert (again.text, again.citations) == (fresh.text, fresh.citations)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class SqliteJournal:
         self._db.execute(_SCHEMA)
 
     @contextmanager
-    def _mapped(self) -> Iterator[None]:
+    def _mapped(self) -> Generator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -104,6 +104,6 @@ def _checksum(key: str, text: str) -> str:
 
 
 def _checked(key: str, text: str, checksum: str) -> Record:
-    if not isinstance(text, str) or _checksum(key, text) != checksum:
+    if _checksum(key, text) != checksum:
         raise JournalCorrupt("a row of the journal is damaged", hint=_DAMAGED)
     return Record.parse(text)

@@ -1,4 +1,4 @@
-"""`OfflineModel`: answers requests from their values, sentence by sentence, and says nothing that is not in the document."""
+"""`OfflineModel`: answers requests from their values, and says nothing that is not in the document."""
 
 from __future__ import annotations
 

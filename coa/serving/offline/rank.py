@@ -1,14 +1,15 @@
 """Which sentences matter: centrality, position, relevance to a query, and no two that say the same.
 
-Centrality is the cosine with the centroid of all sentences (Radev et al., 2004); relevance is BM25 (Robertson and Zaragoza,
-2009), shared with the neighbours of a sentence, because an answer often stands beside the words of its question; the choice
-is greedy and discounts what has been said (maximal marginal relevance, Carbonell and Goldstein, 1998).
+Centrality is the cosine with the centroid of all sentences (Radev et al., 2004); relevance is BM25 (Robertson and
+Zaragoza, 2009), shared with the neighbours of a sentence, because an answer often stands beside the words of its
+question; the choice is greedy and discounts what has been said (maximal marginal relevance, Carbonell and Goldstein,
+1998).
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ def _scores(
 
 
 def _centrality(bags: Sequence[Counter[str]], rarity: dict[str, float]) -> list[float]:
-    centroid: Counter[str] = Counter()
+    centroid: defaultdict[str, float] = defaultdict(float)
     for bag in bags:
         for term, count in bag.items():
             centroid[term] += (1 + math.log(count)) * rarity[term]
@@ -116,7 +117,7 @@ def _greedy(
     most: int | None,
     words: int | None,
 ) -> list[int]:
-    """Take the best, then discount the terms it said, again and again; scores only fall, so a heap of stale ones will do."""
+    """Take the best, then discount the terms it said, and again; scores only fall, so a heap of stale ones will do."""
     import heapq
 
     said: Counter[str] = Counter()

@@ -8,12 +8,14 @@ from functools import lru_cache
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
 _SCRIPT_WITHOUT_BLANKS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _STOP = frozenset(
-    "a about after again all also am an and any are as at be because been before being but by can could did do does doing "
-    "done down during each few for from further get go got had has have having he her here hers him his how i if in into "
-    "is it its just kind know let like may me might mm more most mm-hmm must my no nor not now of off ok okay on once one "
-    "only or other our out over own really right said say see shall she should so some such than that the their them then "
-    "there these they thing think this those through to too uh um under until up upon us very want was we well were what "
-    "when where which while who whom why will with would yeah yes you your".split(" ")
+    """
+    a about after again all also am an and any are as at be because been before being but by can could did do does
+    doing done down during each few for from further get go got had has have having he her here hers him his how i
+    if in into is it its just kind know let like may me might mm more most mm-hmm must my no nor not now of off ok
+    okay on once one only or other our out over own really right said say see shall she should so some such than
+    that the their them then there these they thing think this those through to too uh um under until up upon us
+    very want was we well were what when where which while who whom why will with would yeah yes you your
+    """.split()  # noqa: SIM905
 )
 _SUFFIXES = (
     "ations",
