@@ -14,65 +14,11 @@ _NEW_ITEM = re.compile(
 )
 _STOP = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？｡]+[」』”’）]*|[।॥۔؟።៖]+")
 _SHORT = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "sr",
-        "jr",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "cf",
-        "no",
-        "nos",
-        "fig",
-        "figs",
-        "vol",
-        "pp",
-        "p",
-        "ch",
-        "sec",
-        "art",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "dept",
-        "est",
-        "approx",
-        "capt",
-        "col",
-        "gen",
-        "lt",
-        "sgt",
-        "rev",
-        "hon",
-        "messrs",
-        "mt",
-        "ft",
-        "al",
-        "ed",
-        "eds",
-        "op",
-        "viz",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-    ]
+    """
+    mr mrs ms dr prof st sr jr vs etc e.g i.e cf no nos fig figs vol pp p ch sec art inc ltd co corp dept est
+    approx capt col gen lt sgt rev hon messrs mt ft al ed eds op viz jan feb mar apr jun jul aug sep sept oct nov
+    dec
+    """.split()  # noqa: SIM905
 )
 _LAST_WORD = re.compile(r"([\w.]+)\.$")
 _LONGEST = 20_000

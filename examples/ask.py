@@ -9,7 +9,7 @@ BOOK = Path(__file__).parent / "documents" / "lighthouse_log.txt"
 
 
 def main(model: str = "offline") -> None:
-    answer = coa.ask(BOOK, "Where was the brass key hidden?", model=model)
+    answer = coa.ask(BOOK, "Who keeps the light on Gull Stack?", model=model)
     print(answer.text)
     for citation in answer.citations:
         print(f"  [{citation.marker}] line {citation.line}: {' '.join(citation.quote.split())}")

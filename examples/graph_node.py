@@ -37,7 +37,7 @@ def build():
 
 
 async def main() -> None:
-    final = await build().ainvoke({"question": "Where was the brass key hidden?"})
+    final = await build().ainvoke({"question": "Who keeps the light on Gull Stack?"})
     print(final["verdict"], "-", final["answer"].text)
 
 

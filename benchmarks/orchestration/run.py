@@ -20,43 +20,10 @@ import tempfile
 from pathlib import Path
 
 CHUNK_CHARS = 4000
-WORDS = [
-    "the",
-    "a",
-    "of",
-    "and",
-    "in",
-    "to",
-    "river",
-    "stone",
-    "paper",
-    "chain",
-    "agent",
-    "reads",
-    "chunk",
-    "then",
-    "writes",
-    "summary",
-    "evidence",
-    "because",
-    "while",
-    "storm",
-    "report",
-    "budget",
-    "council",
-    "signal",
-    "method",
-    "result",
-    "table",
-    "figure",
-    "section",
-    "chapter",
-    "captain",
-    "harbour",
-    "winter",
-    "market",
-    "law",
-]
+WORDS = """
+the a of and in to river stone paper chain agent reads chunk then writes summary evidence because while storm
+report budget council signal method result table figure section chapter captain harbour winter market law
+""".split()  # noqa: SIM905
 
 
 def prose(chars: int) -> str:
@@ -149,7 +116,7 @@ CONTENDERS = {"bare": bare, "chain": chain, "memory": memory}
 
 
 def serve() -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-m", "coa.testing.faults", "--port", "0", "--words", "120"]
+    command = [sys.executable, "-m", "coa.testing.faults", "--port", "0", "--reply", "The notes so far. " * 40]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     base_url = next(word for word in process.stdout.readline().split() if word.startswith("http"))

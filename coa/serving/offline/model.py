@@ -63,10 +63,11 @@ class OfflineModel:
         passage: Passage = inputs["passage"]
         notes: Notes = inputs["notes"]
         share = max(_LEAST_A_PART, math.ceil(_POOL / passage.parts))
-        new = self._within(_best(passage.text, inputs["query"], share), max_tokens - self.counter.count(notes.text))
+        best = _best(passage.text, inputs["query"], inputs["kind"], share)
+        new = self._within(best, max_tokens - self.counter.count(notes.text))
         if not new:
             return _NOTHING
-        kept = _pruned(notes.evidence, inputs["query"], _POOL - len(new))
+        kept = _pruned(notes.evidence, inputs["query"], inputs["kind"], _POOL - len(new))
         return "\n".join([*(f"[{item.marker}]" for item in kept), *(f"[[{sentence}]]" for sentence in new)])
 
     def _within(self, sentences: Sequence[str], tokens: int) -> list[str]:
@@ -79,12 +80,19 @@ class OfflineModel:
         return fitting
 
 
-def _best(text: str, query: str | None, most: int) -> list[str]:
+def _best(text: str, query: str | None, kind: str, most: int) -> list[str]:
     """The best sentences of a text, in its order."""
     sentences = [" ".join(text[start:end].split()) for start, end in sentence_spans(text)]
     candidates = [Candidate(sentence, place) for place, sentence in enumerate(sentences) if _quotable(sentence)]
-    chosen = sorted(choose(candidates, query, most=most))
-    return [candidates[index].text for index in chosen]
+    return [candidates[index].text for index in sorted(_pool(candidates, query, kind, most))]
+
+
+def _pool(candidates: Sequence[Candidate], query: str | None, kind: str, most: int) -> list[int]:
+    """For a summary what matters and differs; for a question what bears on it, repeated or not."""
+    if kind != "qa":
+        return choose(candidates, query, most=most)
+    scores = relevance(candidates, query or "")
+    return sorted((i for i, score in enumerate(scores) if score > 0), key=lambda i: -scores[i])[:most]
 
 
 def _quotable(sentence: str) -> bool:
@@ -92,11 +100,10 @@ def _quotable(sentence: str) -> bool:
     return "[[" not in sentence and "]]" not in sentence and 3 <= word_count(sentence) <= _LONGEST_WORDS
 
 
-def _pruned(evidence: Sequence[Evidence], query: str | None, most: int) -> list[Evidence]:
+def _pruned(evidence: Sequence[Evidence], query: str | None, kind: str, most: int) -> list[Evidence]:
     if len(evidence) <= most:
         return list(evidence)
-    chosen = choose(_candidates(evidence), query, most=most)
-    return [evidence[index] for index in sorted(chosen)]
+    return [evidence[index] for index in sorted(_pool(_candidates(evidence), query, kind, most))]
 
 
 def _candidates(evidence: Sequence[Evidence]) -> list[Candidate]:

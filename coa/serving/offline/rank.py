@@ -9,6 +9,7 @@ question; the choice is greedy and discounts what has been said (maximal margina
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,17 @@ _CENTRAL = 0.35
 _LEAD = 0.08
 _FULL_LENGTH = 12
 _SAID_BEFORE = 0.35
+_COULD_ANSWER = 1.4
+_NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
+_NUMBER = re.compile(
+    r"\b(?:\d[\d.,:]*|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|\w+ty-\w+|hundred"
+    r"|thousand)\b",
+    re.IGNORECASE,
+)
+_ANSWERS = (
+    (re.compile(r"\bwho(?:m|se)?\b", re.IGNORECASE), _NAME),
+    (re.compile(r"\b(?:how (?:many|much|old|long|far|often)|when|what (?:year|time|date))\b", re.IGNORECASE), _NUMBER),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +61,20 @@ def choose(
 
 
 def relevance(candidates: Sequence[Candidate], query: str) -> list[float]:
-    """BM25 of each candidate alone; 0.0 where it shares no content word with the query."""
+    """BM25 of each candidate alone, more for one that could answer; 0.0 where it shares no content word with the query.
+
+    What could answer: a name after *who*, a number after *how many* or *when*.
+    """
     bags = [Counter(terms(candidate.text)) for candidate in candidates]
-    return _bm25(bags, _rarity(bags), Counter(terms(query)))
+    scores = _bm25(bags, _rarity(bags), Counter(terms(query)))
+    wanted = next((answer for question, answer in _ANSWERS if question.search(query)), None)
+    if wanted is None:
+        return scores
+    asked = set(terms(query))
+    return [
+        score * (_COULD_ANSWER if any(not asked.intersection(terms(found)) for found in wanted.findall(text)) else 1.0)
+        for score, text in zip(scores, (candidate.text for candidate in candidates), strict=True)
+    ]
 
 
 def _rarity(bags: Sequence[Counter[str]]) -> dict[str, float]:

@@ -1,0 +1,80 @@
+"""What outsiders rely on: the names, what an import loads, and that the documentation runs."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import coa
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("openai", "langgraph", "litellm", "numpy", "faiss", "torch", "tiktoken", "pypdf", "sentence_transformers")
+PUBLIC = """
+Answer Chunk Citation CoaError Coverage Document Limits Message Model Plan Reply Request Settings Source Span Task Unread
+Usage aio ask errors events load plan resume stream summarize testing
+""".split()  # noqa: SIM905
+
+
+def test_the_public_names_are_these_and_sorted():
+    assert coa.__all__ == PUBLIC == sorted(PUBLIC)
+    for name in PUBLIC:
+        assert getattr(coa, name) is not None
+    assert set(PUBLIC) <= set(dir(coa))
+    with pytest.raises(AttributeError):
+        _ = coa.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("start", ["import coa", "import sys; sys.argv = ['coa', '--help']; import coa.__main__"])
+def test_nothing_heavy_is_loaded(start: str):
+    code = f"import atexit, sys\natexit.register(lambda: print(' '.join(sys.modules), file=sys.stderr))\n{start}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    assert "coa" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path):
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Martha Quill" in done.stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_every_example_runs(path: Path, capsys: pytest.CaptureFixture[str]):
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.strip()) > 20
+
+
+def test_the_commands_of_the_readme_exist():
+    commands = set(re.findall(r"^\$? ?coa (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    helped = subprocess.run([sys.executable, "-m", "coa", "--help"], capture_output=True, text=True).stdout
+    assert commands
+    assert all(f"  {command} " in helped for command in commands)
+
+
+async def test_the_blocking_functions_work_inside_a_running_loop(tmp_path: Path):
+    path = tmp_path / "note.txt"
+    path.write_text("The lamp is green tonight. The sea is calm.")
+    assert asyncio.get_running_loop()
+    assert "green" in coa.ask(path, "What colour is the lamp?").text
+
+
+async def test_a_stream_ends_with_the_answer_and_its_progress_never_goes_back(tmp_path: Path):
+    path = tmp_path / "book.txt"
+    path.write_text("The lamp is lit every night by the keeper. " * 2000)
+    events = [event async for event in coa.stream.summarize(path, window=4096)]
+    assert isinstance(events[0], coa.events.RunStarted)
+    assert isinstance(events[-1], coa.events.RunFinished)
+    steps = [event.done for event in events if isinstance(event, coa.events.StepDone)]
+    assert steps == list(range(1, events[0].steps + 1))
+
+
+async def test_a_stream_passes_errors_on(tmp_path: Path):
+    with pytest.raises(coa.errors.InputNotFound):
+        async for _ in coa.stream.summarize(tmp_path / "missing.txt"):
+            pass
