@@ -47,7 +47,7 @@ async def test_a_killed_run_goes_on_with_the_same_result_and_repeats_at_most_the
         await until(server, clean + 8)
         victim.send_signal(signal.SIGKILL)
         await victim.communicate()
-        (run,) = os.listdir(os.environ["COA_RUN_DIR"])
+        (run,) = (path.name for path in Path(os.environ["COA_RUN_DIR"]).iterdir())  # noqa: ASYNC240
         again = await start(sys.executable, "-m", "coa", "resume", run, "-q")
         text, _ = await again.communicate()
         assert again.returncode == 0
