@@ -19,6 +19,8 @@ _SAMPLE = 256 * 1024
 _RUN_CHARS = 4096
 _BREAKS = re.compile(r"\r\n?")
 _UNUSABLE = re.compile(r"[\x00\ud800-\udfff]")
+_NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+_MOSTLY_ASCII = 0.15
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -76,9 +78,13 @@ def _guess(data: bytes) -> str:
     from charset_normalizer import from_bytes
 
     best = from_bytes(data[:_SAMPLE]).best()
-    mostly_utf8 = data[:_SAMPLE].decode("utf-8", "replace").count(_REPLACEMENT) * 50 < len(data[:_SAMPLE])
-    if mostly_utf8 or best is None:
+    as_utf8 = data[:_SAMPLE].decode("utf-8", "replace")
+    broken = as_utf8.count(_REPLACEMENT)
+    whole = sum(char > "\x7f" for char in as_utf8) - broken
+    if best is None or whole > broken:
         return "utf-8"
+    if broken < _MOSTLY_ASCII * len(as_utf8) and not _NOT_CP1252.search(data[:_SAMPLE]):
+        return "cp1252"
     return best.encoding.replace("_", "-")
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from coa.documents.decode import Decoded, decode
 from coa.documents.document import Document, SourceMap
 
-_SKIP = frozenset({"script", "style", "head", "template", "noscript", "svg", "math", "iframe", "object"})
+_SKIP = frozenset({"script", "style", "head", "title", "template", "noscript", "svg", "math", "iframe", "object"})
 _BLOCK = frozenset(
     """
     address article aside blockquote body dd details div dl dt figcaption figure footer form h1 h2 h3 h4 h5 h6
