@@ -111,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("--meetings", type=int, default=35)
+    parser.add_argument("--task", choices=WORDS, action="append")
     parser.add_argument("--scratch", type=Path, default=Path("/tmp"))
     args = parser.parse_args()
     scorer = RougeScorer(METRICS, use_stemmer=True)
@@ -122,6 +123,8 @@ def main() -> None:
         sentences = [document.text[start:end] for start, end in sentence_spans(document.text)]
         generic = {name: sumy_text(name, sentences, max(WORDS.values())) for name in SUMY if name not in SLOW}
         for task, queries in (("focused", specific), ("generic", general)):
+            if args.task and task not in args.task:
+                continue
             for item in queries:
                 query = item["query"] if task == "focused" else None
                 texts = candidates_of(sentences, query, WORDS[task], generic)
@@ -131,6 +134,8 @@ def main() -> None:
                     scores[task][name].append(tuple(result[metric].fmeasure for metric in METRICS))
         meeting.unlink()
     for task, systems in scores.items():
+        if not systems:
+            continue
         print(f"\n{task}, {WORDS[task]} words, {len(systems['coa offline'])} summaries\n")
         print("| system | ROUGE-1 | ROUGE-2 | ROUGE-L |\n|---|---|---|---|")
         for name, rows in sorted(systems.items(), key=lambda pair: -mean(row[0] for row in pair[1])):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from coa.serving.offline.terms import terms, word_count
 
 _K1, _B = 1.2, 0.75
-_NEIGHBOUR = 0.45
+_NEIGHBOUR = 0.3
 _CENTRAL = 0.35
 _LEAD = 0.08
 _FULL_LENGTH = 12
