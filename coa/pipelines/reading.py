@@ -37,7 +37,8 @@ async def read_chunk(chunk: Chunk, part: int, state: State, job: Job) -> State:
     state = replace(state, unread=None)
     todo = chunk.span
     while len(todo):
-        piece = _head(todo, state, job)
+        fits = todo == chunk.span and chunk.tokens <= state.window.room(state.notes.tokens)
+        piece = todo if fits else _head(todo, state, job)
         try:
             state = await _read(piece, part, state, job)
         except ContextOverflow as error:

@@ -120,6 +120,8 @@ class Caller:
             return reply
 
     def _worst_prompt(self, request: Request) -> int:
+        if not self._budget.limited:
+            return 0
         counter = self._model.counter
         counted = sum(counter.count(message.content) + _CHAT_OVERHEAD for message in request.messages)
         return int(counted * (1 + counter.margin))

@@ -68,7 +68,7 @@ async def test_an_interrupted_run_says_how_to_resume(book: Path):
 
 
 async def test_a_run_has_one_writer(book: Path):
-    async with FaultServer("facts", latency=0.1) as server:
+    async with FaultServer("facts", latency=0.5) as server:
         first = await start(*command(book, server.base_url))
         await until(server, 2)
         second = await start(*command(book, server.base_url))
