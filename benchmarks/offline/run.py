@@ -80,7 +80,7 @@ def cut(text: str, words: int) -> str:
 
 
 def by_query(sentences: list[str], query: str, most: int) -> list[int]:
-    scores = relevance([Candidate(sentence, place) for place, sentence in enumerate(sentences)], query)
+    scores = relevance([Candidate(text=sentence, start=0, end=0) for sentence in sentences], query)
     return sorted(range(len(sentences)), key=lambda index: -scores[index])[:most]
 
 

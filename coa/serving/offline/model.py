@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from coa.errors import RequestRejected
 from coa.sentences import sentence_spans
 from coa.serving.base import Reply, Request
-from coa.serving.offline.rank import Candidate, choose, relevance
+from coa.serving.offline.rank import Candidate, diverse, importance, relevance
 from coa.serving.offline.terms import word_count
 from coa.tokens import EstimateCounter, TokenCounter
-from coa.types import Evidence, Notes, Passage
+from coa.types import Notes, Passage
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the engine would choose other sentences; every reply names it."""
 
 SUMMARY_WORDS = 250
@@ -28,6 +30,8 @@ _NOTHING = "NO NEW INFORMATION"
 _UNRELATED = "No sentence of the document shares a content word with the question."
 _NO_SENTENCES = "The document holds no sentence that could stand in a summary."
 _CLOSE_TO_BEST = 0.4
+_TOKENS_A_LINE = 12
+_LINE = re.compile(r"\[(\w+)\] (\d+\.\d+)")
 
 
 class OfflineModel:
@@ -59,40 +63,49 @@ class OfflineModel:
         """Nothing to release."""
 
     def _read(self, inputs: Mapping[str, Any], max_tokens: int) -> str:
-        """Notes: the pool of the earlier parts, as markers, and this part's best sentences as quotes."""
+        """Notes: a line for each sentence of the pool, ``[marker] score`` if known, ``[[its words]] score`` if new."""
         passage: Passage = inputs["passage"]
         notes: Notes = inputs["notes"]
         share = max(_LEAST_A_PART, math.ceil(_POOL / passage.parts))
-        best = _best(passage.text, inputs["query"], inputs["kind"], share)
-        new = self._within(best, max_tokens - self.counter.count(notes.text))
+        new = self._within(_best(passage.text, inputs["query"], inputs["kind"], share), max_tokens)
         if not new:
             return _NOTHING
-        kept = _pruned(notes.evidence, inputs["query"], inputs["kind"], _POOL - len(new))
-        return "\n".join([*(f"[{item.marker}]" for item in kept), *(f"[[{sentence}]]" for sentence in new)])
+        lines = [f"[[{sentence.text}]] {sentence.score:.3f}" for sentence in new]
+        room = max_tokens - sum(self.counter.count(line) + 1 for line in lines)
+        pool = _pool(notes)
+        known = _best_first(pool, inputs["kind"], min(_POOL - len(new), room // _TOKENS_A_LINE))
+        return "\n".join([*(f"[{pool[i].marker}] {pool[i].score:.3f}" for i in sorted(known)), *lines])
 
-    def _within(self, sentences: Sequence[str], tokens: int) -> list[str]:
-        fitting: list[str] = []
+    def _within(self, sentences: Sequence[Scored], tokens: int) -> list[Scored]:
+        """As many of the best as their quotes fit, in reading order."""
+        fitting: list[Scored] = []
         for sentence in sentences:
-            tokens -= self.counter.count(sentence) + 4
-            if tokens < 0:
-                break
-            fitting.append(sentence)
-        return fitting
+            tokens -= self.counter.count(sentence.text) + _TOKENS_A_LINE
+            if tokens >= 0:
+                fitting.append(sentence)
+        return sorted(fitting, key=lambda sentence: sentence.start)
 
 
-def _best(text: str, query: str | None, kind: str, most: int) -> list[str]:
-    """The best sentences of a text, in its order."""
-    sentences = [" ".join(text[start:end].split()) for start, end in sentence_spans(text)]
-    candidates = [Candidate(sentence, place) for place, sentence in enumerate(sentences) if _quotable(sentence)]
-    return [candidates[index].text for index in sorted(_pool(candidates, query, kind, most))]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored(Candidate):
+    """A sentence with the score it got among its neighbours, and its marker once it has one."""
+
+    score: float
+    marker: str = ""
 
 
-def _pool(candidates: Sequence[Candidate], query: str | None, kind: str, most: int) -> list[int]:
-    """For a summary what matters and differs; for a question what bears on it, repeated or not."""
-    if kind != "qa":
-        return choose(candidates, query, most=most)
-    scores = relevance(candidates, query or "")
-    return sorted((i for i, score in enumerate(scores) if score > 0), key=lambda i: -scores[i])[:most]
+def _best(text: str, query: str | None, kind: str, most: int) -> list[Scored]:
+    """The best sentences of a text, best first."""
+    sentences = [
+        Candidate(text=" ".join(text[start:end].split()), start=start, end=end) for start, end in sentence_spans(text)
+    ]
+    candidates = [sentence for sentence in sentences if _quotable(sentence.text)]
+    scores = relevance(candidates, query or "") if kind == "qa" else importance(candidates, query)
+    scored = [
+        Scored(text=each.text, start=each.start, end=each.end, score=score)
+        for each, score in zip(candidates, scores, strict=True)
+    ]
+    return [scored[index] for index in _best_first(scored, kind, most)]
 
 
 def _quotable(sentence: str) -> bool:
@@ -100,40 +113,52 @@ def _quotable(sentence: str) -> bool:
     return "[[" not in sentence and "]]" not in sentence and 3 <= word_count(sentence) <= _LONGEST_WORDS
 
 
-def _pruned(evidence: Sequence[Evidence], query: str | None, kind: str, most: int) -> list[Evidence]:
-    if len(evidence) <= most:
-        return list(evidence)
-    return [evidence[index] for index in sorted(_pool(_candidates(evidence), query, kind, most))]
+def _pool(notes: Notes) -> list[Scored]:
+    """The sentences of the notes with the scores that their lines carry."""
+    quotes = {item.marker: item for item in notes.evidence}
+    return [
+        Scored(
+            text=" ".join(quotes[marker].quote.split()),
+            start=quotes[marker].span.start,
+            end=quotes[marker].span.end,
+            score=float(score),
+            marker=marker,
+        )
+        for marker, score in _LINE.findall(notes.text)
+    ]
 
 
-def _candidates(evidence: Sequence[Evidence]) -> list[Candidate]:
-    return [Candidate(" ".join(item.quote.split()), place) for place, item in enumerate(evidence)]
+def _best_first(pool: Sequence[Scored], kind: str, most: int) -> list[int]:
+    """For a summary what matters and differs; for a question what bears on it, repeated or not."""
+    if kind == "qa":
+        return [index for index in _ranked(pool) if pool[index].score > 0][: max(0, most)]
+    return diverse(pool, [item.score for item in pool], most=max(0, most))
+
+
+def _ranked(pool: Sequence[Scored]) -> list[int]:
+    return sorted(range(len(pool)), key=lambda index: -pool[index].score)
 
 
 def _answer(inputs: Mapping[str, Any]) -> str:
     """The final choice among the pool, each sentence with its marker."""
-    evidence: Sequence[Evidence] = inputs["notes"].evidence
-    query: str | None = inputs["query"]
-    candidates = _candidates(evidence)
+    pool = _pool(inputs["notes"])
     if inputs["kind"] == "qa":
-        chosen = _relevant(candidates, query or "", inputs["words"] or ANSWER_WORDS)
+        chosen = _relevant(pool, inputs["words"] or ANSWER_WORDS)
     else:
-        chosen = sorted(choose(candidates, query, words=inputs["words"] or SUMMARY_WORDS))
+        chosen = sorted(diverse(pool, [item.score for item in pool], words=inputs["words"] or SUMMARY_WORDS))
     if not chosen:
         return _UNRELATED if inputs["kind"] == "qa" else _NO_SENTENCES
-    return "\n".join(f"{candidates[index].text} [{evidence[index].marker}]" for index in chosen)
+    return "\n".join(f"{pool[index].text} [{pool[index].marker}]" for index in chosen)
 
 
-def _relevant(candidates: Sequence[Candidate], query: str, words: int) -> list[int]:
+def _relevant(pool: Sequence[Scored], words: int) -> list[int]:
     """By relevance, the best first; what is far behind the best is left out."""
-    scores = relevance(candidates, query)
-    floor = _CLOSE_TO_BEST * max(scores, default=0.0)
-    ranked = sorted((index for index, score in enumerate(scores) if score > floor), key=lambda index: -scores[index])
+    floor = _CLOSE_TO_BEST * max((item.score for item in pool), default=0.0)
     chosen: list[int] = []
     length = 0
-    for index in ranked:
-        length += word_count(candidates[index].text)
-        if chosen and length > words:
+    for index in _ranked(pool):
+        length += word_count(pool[index].text)
+        if pool[index].score <= floor or (chosen and length > words):
             break
         chosen.append(index)
     return chosen

@@ -1,27 +1,30 @@
-"""Which sentences matter: centrality, position, relevance to a query, and no two that say the same.
+"""Which sentences matter: centrality, relevance to a query, little chatter, and no two that say the same.
 
-Centrality is the cosine with the centroid of all sentences (Radev et al., 2004); relevance is BM25 (Robertson and
-Zaragoza, 2009), shared with the neighbours of a sentence, because an answer often stands beside the words of its
-question; the choice is greedy and discounts what has been said (maximal marginal relevance, Carbonell and Goldstein,
-1998).
+Centrality is the likeness to the centroid of all sentences (Radev et al., 2004), with roots that keep a few frequent
+terms and the shortest sentences from winning; relevance is BM25 (Robertson and Zaragoza, 2009), shared with the
+neighbours of a sentence, because an answer often stands beside the words of its question; the choice is greedy and
+discounts what has been said (maximal marginal relevance, Carbonell and Goldstein, 1998). The constants were chosen on
+meetings of QMSum's training part; ``benchmarks/offline`` measures on others.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coa.serving.offline.terms import terms, word_count
+from coa.serving.offline.terms import chatter, terms, word_count
 
 _K1, _B = 1.2, 0.75
 _NEIGHBOUR = 0.3
-_CENTRAL = 0.35
-_LEAD = 0.08
-_FULL_LENGTH = 12
-_SAID_BEFORE = 0.35
+_ADJACENT = 60
+_CENTRAL = 0.5
+_LENGTH = 0.75
+_OVER = 1.15
+_SAID_BEFORE = 0.2
 _COULD_ANSWER = 1.4
 _NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
 _NUMBER = re.compile(
@@ -35,29 +38,29 @@ _ANSWERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A sentence that may be chosen: its text, and its place in the reading order."""
+    """A sentence that may be chosen: its text, and where it begins and ends, in characters of what is read."""
 
     text: str
-    place: int
+    start: int
+    end: int
 
 
-def choose(
-    candidates: Sequence[Candidate], query: str | None, *, most: int | None = None, words: int | None = None
-) -> list[int]:
-    """Indices of the best candidates, best first.
+def importance(candidates: Sequence[Candidate], query: str | None) -> list[float]:
+    """How much each candidate belongs into a summary: of the whole, from 0 to 1, or of what ``query`` asks, in BM25.
 
-    Args:
-        candidates: In reading order.
-        query: What they should be about; None for the document as a whole.
-        most: At most so many.
-        words: So many words in all, not more than one sentence over.
+    Scores of one part of a document can be compared with those of another.
     """
     bags = [Counter(terms(candidate.text)) for candidate in candidates]
     rarity = _rarity(bags)
-    scores = _scores(candidates, bags, rarity, query)
-    return _greedy(candidates, bags, rarity, scores, most, words)
+    central = _scaled(_centrality(bags, rarity))
+    substance = [1 - chatter(candidate.text) for candidate in candidates]
+    if query is None:
+        return [c * s for c, s in zip(central, substance, strict=True)]
+    relevant = _shared(_bm25(bags, rarity, Counter(terms(query))), candidates)
+    weight = _CENTRAL * max(relevant, default=0.0)
+    return [(r + weight * c * (r > 0)) * s for r, c, s in zip(relevant, central, substance, strict=True)]
 
 
 def relevance(candidates: Sequence[Candidate], query: str) -> list[float]:
@@ -77,34 +80,57 @@ def relevance(candidates: Sequence[Candidate], query: str) -> list[float]:
     ]
 
 
+def diverse(
+    candidates: Sequence[Candidate], scores: Sequence[float], *, most: int | None = None, words: int | None = None
+) -> list[int]:
+    """Indices of the best candidates that do not repeat each other, best first.
+
+    Takes the best, discounts the terms it said, and again; scores only fall, so a heap of stale ones will do.
+
+    Args:
+        candidates: In reading order.
+        scores: One for each; what has none above zero is not taken.
+        most: At most so many.
+        words: So many words in all, not more than one sentence over.
+    """
+    bags = [Counter(terms(candidate.text)) for candidate in candidates]
+    rarity = _rarity(bags)
+    said: Counter[str] = Counter()
+    heap = [(-score, index) for index, score in enumerate(scores) if score > 0]
+    heapq.heapify(heap)
+    chosen: list[int] = []
+    length = 0
+    while heap and (most is None or len(chosen) < most) and (words is None or length < words):
+        stale, index = heapq.heappop(heap)
+        fresh = scores[index] * _novelty(bags[index], rarity, said)
+        if heap and fresh < -heap[0][0] and fresh < -stale:
+            heapq.heappush(heap, (-fresh, index))
+            continue
+        size = word_count(candidates[index].text)
+        if words is not None and chosen and length + size > words * _OVER:
+            continue
+        chosen.append(index)
+        length += size
+        said.update(bags[index].keys())
+    return chosen
+
+
 def _rarity(bags: Sequence[Counter[str]]) -> dict[str, float]:
     frequency = Counter(term for bag in bags for term in bag)
     return {term: math.log(1 + (len(bags) - count + 0.5) / (count + 0.5)) for term, count in frequency.items()}
 
 
-def _scores(
-    candidates: Sequence[Candidate], bags: Sequence[Counter[str]], rarity: dict[str, float], query: str | None
-) -> list[float]:
-    central = _scaled(_centrality(bags, rarity))
-    total = max(1, len(candidates))
-    lead = [_LEAD * (1 - candidate.place / total) for candidate in candidates]
-    short = [min(1.0, sum(bag.values()) / _FULL_LENGTH) for bag in bags]
-    if query is None:
-        return [(c + p) * s for c, p, s in zip(central, lead, short, strict=True)]
-    relevant = _scaled(_smoothed(_bm25(bags, rarity, Counter(terms(query)))))
-    return [(r + _CENTRAL * c * (r > 0)) * s for r, c, s in zip(relevant, central, short, strict=True)]
-
-
 def _centrality(bags: Sequence[Counter[str]], rarity: dict[str, float]) -> list[float]:
+    weights = [{term: (1 + math.log(count)) * rarity[term] for term, count in bag.items()} for bag in bags]
     centroid: defaultdict[str, float] = defaultdict(float)
-    for bag in bags:
-        for term, count in bag.items():
-            centroid[term] += (1 + math.log(count)) * rarity[term]
+    for bag in weights:
+        for term, weight in bag.items():
+            centroid[term] += weight
+    common = {term: math.sqrt(weight) for term, weight in centroid.items()}
     scores: list[float] = []
-    for bag in bags:
-        weights = {term: (1 + math.log(count)) * rarity[term] for term, count in bag.items()}
-        norm = math.sqrt(sum(weight * weight for weight in weights.values()))
-        scores.append(sum(weight * centroid[term] for term, weight in weights.items()) / norm if norm else 0.0)
+    for bag in weights:
+        norm = math.sqrt(sum(weight * weight for weight in bag.values())) ** _LENGTH
+        scores.append(sum(weight * common[term] for term, weight in bag.items()) / norm if norm else 0.0)
     return scores
 
 
@@ -118,49 +144,24 @@ def _bm25(bags: Sequence[Counter[str]], rarity: dict[str, float], query: Counter
     return scores
 
 
-def _smoothed(scores: Sequence[float]) -> list[float]:
-    """A sentence shares in the relevance of those around it."""
-    padded = [0.0, 0.0, *scores, 0.0, 0.0]
-    return [
-        padded[i] + _NEIGHBOUR * (padded[i - 1] + padded[i + 1]) + _NEIGHBOUR**2 * (padded[i - 2] + padded[i + 2])
-        for i in range(2, len(padded) - 2)
-    ]
+def _shared(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[float]:
+    """A sentence shares in the relevance of those beside it, and half as directly in that of their neighbours."""
+    shared = list(scores)
+    for distance in (1, 2):
+        for i in range(len(scores) - distance):
+            j = i + distance
+            if candidates[j].start - candidates[j - 1].end > _ADJACENT:
+                continue
+            if distance == 2 and candidates[i + 1].start - candidates[i].end > _ADJACENT:
+                continue
+            shared[i] += _NEIGHBOUR**distance * scores[j]
+            shared[j] += _NEIGHBOUR**distance * scores[i]
+    return shared
 
 
 def _scaled(scores: Sequence[float]) -> list[float]:
     top = max(scores, default=0.0)
     return [score / top for score in scores] if top else [0.0] * len(scores)
-
-
-def _greedy(
-    candidates: Sequence[Candidate],
-    bags: Sequence[Counter[str]],
-    rarity: dict[str, float],
-    scores: Sequence[float],
-    most: int | None,
-    words: int | None,
-) -> list[int]:
-    """Take the best, then discount the terms it said, and again; scores only fall, so a heap of stale ones will do."""
-    import heapq
-
-    said: Counter[str] = Counter()
-    heap = [(-score, index) for index, score in enumerate(scores) if score > 0]
-    heapq.heapify(heap)
-    chosen: list[int] = []
-    length = 0
-    while heap and (most is None or len(chosen) < most) and (words is None or length < words):
-        stale, index = heapq.heappop(heap)
-        fresh = scores[index] * _novelty(bags[index], rarity, said)
-        if heap and fresh < -heap[0][0] and fresh < -stale:
-            heapq.heappush(heap, (-fresh, index))
-            continue
-        size = word_count(candidates[index].text)
-        if words is not None and chosen and length + size > words * 1.15:
-            continue
-        chosen.append(index)
-        length += size
-        said.update(bags[index].keys())
-    return chosen
 
 
 def _novelty(bag: Counter[str], rarity: dict[str, float], said: Counter[str]) -> float:

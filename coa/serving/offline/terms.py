@@ -17,6 +17,12 @@ _STOP = frozenset(
     very want was we well were what when where which while who whom why will with would yeah yes you your
     """.split()  # noqa: SIM905
 )
+_SPOKEN = frozenset(
+    """
+    actually ah anyway basically dunno er erm gonna guess hello hey hi hm hmm huh i i'll i'm i've just like me mm mm-hmm
+    my no oh ok okay really right so sorry sure thanks uh uhm um wanna we're well yeah yep yes you you're your
+    """.split()  # noqa: SIM905
+)
 _SUFFIXES = (
     "ations",
     "ation",
@@ -64,3 +70,9 @@ def terms(text: str) -> list[str]:
 def word_count(text: str) -> int:
     """Words as people count them; a character each in scripts without blanks."""
     return len(text.split()) + len(_SCRIPT_WITHOUT_BLANKS.findall(text)) // 2
+
+
+def chatter(text: str) -> float:
+    """The share of a sentence's words that only keep a conversation going, from 0 to 1."""
+    words = [word.strip('.,;:!?"').lower().replace("’", "'") for word in text.split()]
+    return sum(word in _SPOKEN for word in words) / len(words) if words else 0.0
