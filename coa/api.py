@@ -27,7 +27,7 @@ from coa.runtime.prices import price_for
 from coa.runtime.retry import RetryPolicy
 from coa.runtime.runs import OpenRun, Runs
 from coa.serving.base import Model
-from coa.session import ReadStdin, Session, SourceLike, document_warnings, prepare
+from coa.session import ReadStdin, Session, SourceLike, prepare
 from coa.types import Answer, Coverage, Span, Task, Unread, Usage
 
 __all__ = ["plan", "resume", "run"]
@@ -70,15 +70,7 @@ async def run(
     """
     kept = _Kept(stdin)
     session = await prepare(task, sources, settings, stdin=kept.read, model=model)
-    try:
-        with _opened(session, sources, kept) as (run_id, journal, opened):
-            answer = await _carry_out(session, run_id, journal, emit)
-            if opened is not None:
-                opened.finish(answer.status, answer=answer_to_json(answer))
-    finally:
-        await session.model.close()
-    emit(RunFinished(answer=answer))
-    return answer
+    return await _finish(session, sources, kept, emit)
 
 
 async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model: Model | None = None) -> Answer:
@@ -105,10 +97,26 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
             "order": manifest.order,
         }
     )
-    session = await prepare(manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model)
-    await session.model.close()
-    _check_unchanged(manifest, session.documents)
-    return await run(manifest.task, manifest.sources, same, emit=emit, stdin=lambda: runs.stdin(manifest), model=model)
+    kept = _Kept(lambda: runs.stdin(manifest))
+    session = await prepare(manifest.task, manifest.sources, same, stdin=kept.read, model=model)
+    try:
+        _check_unchanged(manifest, session.documents)
+    except InputChanged:
+        await session.model.close()
+        raise
+    return await _finish(session, manifest.sources, kept, emit)
+
+
+async def _finish(session: Session, sources: Sequence[SourceLike], kept: _Kept, emit: Emit) -> Answer:
+    try:
+        with _opened(session, sources, kept) as (run_id, journal, opened):
+            answer = await _carry_out(session, run_id, journal, emit)
+            if opened is not None:
+                opened.finish(answer.status, answer=answer_to_json(answer))
+    finally:
+        await session.model.close()
+    emit(RunFinished(answer=answer))
+    return answer
 
 
 class _Kept:
@@ -201,7 +209,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage) -> An
         citations=outcome.citations,
         coverage=coverage,
         usage=usage,
-        warnings=document_warnings(session.documents) + outcome.warnings,
+        warnings=session.warnings + outcome.warnings,
     )
 
 

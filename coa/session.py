@@ -23,7 +23,7 @@ from coa.runtime.caller import Caller
 from coa.runtime.prices import price_for
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_model
-from coa.serving.window import window_of
+from coa.serving.window import is_assumed, window_of
 from coa.split import split
 from coa.types import Chunk, Task
 
@@ -49,6 +49,7 @@ class Session:
     ctx: Context
     window: Window
     window_tokens: int
+    warnings: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
         """Calls, tokens, money and time of this session, at most."""
@@ -69,7 +70,7 @@ class Session:
             completion_tokens=calls.completion_tokens,
             cost_usd=None if price is None else price.cost(calls.prompt_tokens, calls.completion_tokens),
             seconds=None if self.model.name.startswith("offline") else seconds,
-            warnings=document_warnings(self.documents),
+            warnings=self.warnings,
             failures=tuple(f"{failure.path}: {failure.error.message}" for failure in self.failures),
         )
 
@@ -127,12 +128,16 @@ async def prepare(
         ctx=ctx,
         window=window,
         window_tokens=window_tokens,
+        warnings=_warnings(documents, model, window_tokens, settings),
     )
 
 
-def document_warnings(documents: Sequence[Document]) -> tuple[str, ...]:
-    """What the loader had to say, with the document's path in front."""
-    return tuple(f"{document.path}: {warning}" for document in documents for warning in document.warnings)
+def _warnings(documents: Sequence[Document], model: Model, window_tokens: int, settings: Settings) -> tuple[str, ...]:
+    """What the loader had to say, with the document's path in front, and a window that nobody knows for sure."""
+    said = tuple(f"{document.path}: {warning}" for document in documents for warning in document.warnings)
+    if settings.window is None and is_assumed(model):
+        said += (f"the window of {model.name} is not known: {window_tokens} tokens are assumed (set --window)",)
+    return said
 
 
 def _check(task: Task, sources: Sequence[SourceLike]) -> None:

@@ -9,7 +9,8 @@ import typer
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files or folders; - is standard input.")]
 Model = Annotated[
-    str | None, typer.Option(help="offline, openai:NAME, vllm:NAME, litellm:PROVIDER/NAME or scripted:FILE.")
+    str | None,
+    typer.Option(help="offline, offline:minilm, openai:NAME, vllm:NAME, litellm:PROVIDER/NAME or scripted:FILE."),
 ]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, ending in /v1.")]
 Window = Annotated[int | None, typer.Option(help="Tokens of prompt and reply together.")]

@@ -18,10 +18,12 @@ ENTRY_POINTS = "coa.models"
 VLLM_URL = "http://127.0.0.1:8000/v1"
 
 
-def _offline(_: str, settings: Settings, __: Mapping[str, str]) -> Model:
+def _offline(name: str, settings: Settings, _: Mapping[str, str]) -> Model:
+    from coa.retrieval.embedders import resolve_embedder
     from coa.serving.offline import OfflineModel
+    from coa.serving.offline.model import WINDOW
 
-    return OfflineModel(window=settings.window) if settings.window else OfflineModel()
+    return OfflineModel(settings.window or WINDOW, embedder=resolve_embedder(name) if name else None)
 
 
 def _openai(name: str, settings: Settings, env: Mapping[str, str]) -> Model:
@@ -79,9 +81,8 @@ def resolve_model(settings: Settings, env: Mapping[str, str] = os.environ) -> Mo
     build = PROVIDERS.get(provider) or _from_entry_point(provider)
     if build is None:
         raise UsageError(f"{settings.model!r} names no known kind of model", hint=_forms())
-    if provider in PROVIDERS and bool(name.strip()) is (provider in _NAMELESS):
-        problem = "takes no name" if provider in _NAMELESS else "lacks the model's name"
-        raise UsageError(f"{settings.model!r} {problem}", hint=_forms())
+    if provider in PROVIDERS and not name.strip() and provider not in _NAMELESS:
+        raise UsageError(f"{settings.model!r} lacks the model's name", hint=_forms())
     return build(name.strip(), settings, env)
 
 
@@ -92,5 +93,5 @@ def _from_entry_point(provider: str) -> Build | None:
 
 def _forms() -> str:
     others = sorted({found.name for found in entry_points(group=ENTRY_POINTS)} - set(PROVIDERS))
-    known = ["offline", "openai:NAME", "vllm:NAME", "litellm:PROVIDER/NAME", "scripted:FILE"]
+    known = ["offline", "offline:EMBEDDER", "openai:NAME", "vllm:NAME", "litellm:PROVIDER/NAME", "scripted:FILE"]
     return f"Give one of {', '.join([*known, *(f'{name}:NAME' for name in others)])}."

@@ -26,3 +26,8 @@ async def window_of(model: Model) -> int:
     if isinstance(model, LearnsWindow):
         await model.learn_window()
     return model.window
+
+
+def is_assumed(model: Model) -> bool:
+    """Whether the window is a guess that a smaller server will refuse; the run then learns it from the refusal."""
+    return isinstance(model, LearnsWindow) and model.window_is_assumed

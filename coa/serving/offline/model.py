@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coa.errors import RequestRejected
+from coa.retrieval.embedders import Embedder
 from coa.sentences import sentence_spans
 from coa.serving.base import Reply, Request
 from coa.serving.offline.rank import Candidate, diverse, importance, relevance
@@ -20,6 +21,7 @@ from coa.types import Notes, Passage
 VERSION = 2
 """Raised whenever the engine would choose other sentences; every reply names it."""
 
+WINDOW = 32_768
 SUMMARY_WORDS = 250
 ANSWER_WORDS = 80
 
@@ -37,11 +39,13 @@ _LINE = re.compile(r"\[(\w+)\] (\d+\.\d+)")
 class OfflineModel:
     """An extractive engine behind the `Model` protocol. Deterministic, free, and without understanding."""
 
-    name = "offline"
-
-    def __init__(self, window: int = 32_768, counter: TokenCounter | None = None) -> None:
+    def __init__(
+        self, window: int = WINDOW, counter: TokenCounter | None = None, embedder: Embedder | None = None
+    ) -> None:
         self.window = window
+        self._embedder = embedder
         self.counter: TokenCounter = counter or EstimateCounter()
+        self.name = "offline" if embedder is None else f"offline:{embedder.name}"
 
     async def complete(self, request: Request) -> Reply:
         """Work on ``request.inputs``; the prompt is not read.
@@ -57,7 +61,10 @@ class OfflineModel:
             raise RequestRejected(
                 f"the offline engine cannot play the role {request.role!r}", hint="Name a model with --model."
             )
-        return Reply(text=text, finish="stop", model=f"offline/{VERSION}")
+        return Reply(text=text, finish="stop", model=self._version())
+
+    def _version(self) -> str:
+        return f"offline/{VERSION}" + (f" with {self._embedder.fingerprint}" if self._embedder else "")
 
     async def close(self) -> None:
         """Nothing to release."""
@@ -67,7 +74,7 @@ class OfflineModel:
         passage: Passage = inputs["passage"]
         notes: Notes = inputs["notes"]
         share = max(_LEAST_A_PART, math.ceil(_POOL / passage.parts))
-        new = self._within(_best(passage.text, inputs["query"], inputs["kind"], share), max_tokens)
+        new = self._within(_best(passage.text, inputs["query"], inputs["kind"], share, self._embedder), max_tokens)
         if not new:
             return _NOTHING
         lines = [f"[[{sentence.text}]] {sentence.score:.3f}" for sentence in new]
@@ -94,18 +101,26 @@ class Scored(Candidate):
     marker: str = ""
 
 
-def _best(text: str, query: str | None, kind: str, most: int) -> list[Scored]:
+def _best(text: str, query: str | None, kind: str, most: int, embedder: Embedder | None = None) -> list[Scored]:
     """The best sentences of a text, best first."""
     sentences = [
         Candidate(text=" ".join(text[start:end].split()), start=start, end=end) for start, end in sentence_spans(text)
     ]
     candidates = [sentence for sentence in sentences if _quotable(sentence.text)]
-    scores = relevance(candidates, query or "") if kind == "qa" else importance(candidates, query)
+    likeness = _likeness(candidates, query, embedder)
+    scores = relevance(candidates, query or "", likeness) if kind == "qa" else importance(candidates, query, likeness)
     scored = [
         Scored(text=each.text, start=each.start, end=each.end, score=score)
         for each, score in zip(candidates, scores, strict=True)
     ]
     return [scored[index] for index in _best_first(scored, kind, most)]
+
+
+def _likeness(candidates: Sequence[Candidate], query: str | None, embedder: Embedder | None) -> list[float] | None:
+    if embedder is None or query is None:
+        return None
+    vectors = embedder.embed([query, *(candidate.text for candidate in candidates)])
+    return [float(value) for value in vectors[1:] @ vectors[0]]
 
 
 def _quotable(sentence: str) -> bool:

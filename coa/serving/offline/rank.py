@@ -22,9 +22,10 @@ _K1, _B = 1.2, 0.75
 _NEIGHBOUR = 0.3
 _ADJACENT = 60
 _CENTRAL = 0.5
-_LENGTH = 0.75
+_LENGTH = 0.85
+_ALIKE = 15.0
 _OVER = 1.15
-_SAID_BEFORE = 0.2
+_SAID_BEFORE = 0.1
 _COULD_ANSWER = 1.4
 _NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
 _NUMBER = re.compile(
@@ -47,10 +48,17 @@ class Candidate:
     end: int
 
 
-def importance(candidates: Sequence[Candidate], query: str | None) -> list[float]:
+def importance(
+    candidates: Sequence[Candidate], query: str | None, likeness: Sequence[float] | None = None
+) -> list[float]:
     """How much each candidate belongs into a summary: of the whole, from 0 to 1, or of what ``query`` asks, in BM25.
 
     Scores of one part of a document can be compared with those of another.
+
+    Args:
+        candidates: In reading order.
+        query: What they should be about; None for the document as a whole.
+        likeness: Cosine of each candidate's embedding with the query's, where there are embeddings.
     """
     bags = [Counter(terms(candidate.text)) for candidate in candidates]
     rarity = _rarity(bags)
@@ -58,18 +66,19 @@ def importance(candidates: Sequence[Candidate], query: str | None) -> list[float
     substance = [1 - chatter(candidate.text) for candidate in candidates]
     if query is None:
         return [c * s for c, s in zip(central, substance, strict=True)]
-    relevant = _shared(_bm25(bags, rarity, Counter(terms(query))), candidates)
+    words = _shared(_bm25(bags, rarity, Counter(terms(query))), candidates)
+    relevant = _with_likeness(words, candidates, likeness)
     weight = _CENTRAL * max(relevant, default=0.0)
     return [(r + weight * c * (r > 0)) * s for r, c, s in zip(relevant, central, substance, strict=True)]
 
 
-def relevance(candidates: Sequence[Candidate], query: str) -> list[float]:
+def relevance(candidates: Sequence[Candidate], query: str, likeness: Sequence[float] | None = None) -> list[float]:
     """BM25 of each candidate alone, more for one that could answer; 0.0 where it shares no content word with the query.
 
     What could answer: a name after *who*, a number after *how many* or *when*.
     """
     bags = [Counter(terms(candidate.text)) for candidate in candidates]
-    scores = _bm25(bags, _rarity(bags), Counter(terms(query)))
+    scores = _with_likeness(_bm25(bags, _rarity(bags), Counter(terms(query))), candidates, likeness)
     wanted = next((answer for question, answer in _ANSWERS if question.search(query)), None)
     if wanted is None:
         return scores
@@ -157,6 +166,15 @@ def _shared(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[fl
             shared[i] += _NEIGHBOUR**distance * scores[j]
             shared[j] += _NEIGHBOUR**distance * scores[i]
     return shared
+
+
+def _with_likeness(
+    scores: Sequence[float], candidates: Sequence[Candidate], likeness: Sequence[float] | None
+) -> list[float]:
+    if likeness is None:
+        return list(scores)
+    alike = _shared([max(0.0, value) for value in likeness], candidates)
+    return [score + _ALIKE * value for score, value in zip(scores, alike, strict=True)]
 
 
 def _scaled(scores: Sequence[float]) -> list[float]:
