@@ -19,13 +19,13 @@ from coa.pipelines.base import Outcome
 from coa.plan import Plan
 from coa.report import answer_to_json
 from coa.runtime.budget import Budget
-from coa.runtime.caller import Caller
+from coa.runtime.caller import Caller, Route
 from coa.runtime.journal import Journal, MemoryJournal
 from coa.runtime.limiter import Limiter
 from coa.runtime.manifest import Manifest, new_manifest
-from coa.runtime.prices import price_for
+from coa.runtime.prices import dearest, price_for
 from coa.runtime.retry import RetryPolicy
-from coa.runtime.runs import OpenRun, Runs
+from coa.runtime.runs import OpenRun, Runs, Warn
 from coa.serving.base import Model
 from coa.session import ReadStdin, Session, SourceLike, prepare
 from coa.types import Answer, Coverage, Span, Task, Unread, Usage
@@ -51,7 +51,7 @@ async def plan(
     try:
         return session.plan()
     finally:
-        await session.model.close()
+        await session.close()
 
 
 async def run(
@@ -102,19 +102,20 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     try:
         _check_unchanged(manifest, session.documents)
     except InputChanged:
-        await session.model.close()
+        await session.close()
         raise
     return await _finish(session, manifest.sources, kept, emit)
 
 
 async def _finish(session: Session, sources: Sequence[SourceLike], kept: _Kept, emit: Emit) -> Answer:
+    mended: list[str] = []
     try:
-        with _opened(session, sources, kept) as (run_id, journal, opened):
-            answer = await _carry_out(session, run_id, journal, emit)
+        with _opened(session, sources, kept, mended.append) as (run_id, journal, opened):
+            answer = await _carry_out(session, run_id, journal, mended, emit)
             if opened is not None:
                 opened.finish(answer.status, answer=answer_to_json(answer))
     finally:
-        await session.model.close()
+        await session.close()
     emit(RunFinished(answer=answer))
     return answer
 
@@ -136,7 +137,7 @@ class _Kept:
 
 @contextmanager
 def _opened(
-    session: Session, sources: Sequence[SourceLike], kept: _Kept
+    session: Session, sources: Sequence[SourceLike], kept: _Kept, warn: Warn
 ) -> Generator[tuple[str, Journal, OpenRun | None]]:
     """The run's journal: on disk and locked, or in memory when the settings say so."""
     manifest = new_manifest(
@@ -153,7 +154,7 @@ def _opened(
         yield manifest.run_id, MemoryJournal(), None
         return
     runs = Runs(session.settings.run_dir or default_run_dir())
-    with runs.open(manifest, durable=session.settings.durable, stdin=kept.data) as opened:
+    with runs.open(manifest, durable=session.settings.durable, stdin=kept.data, warn=warn) as opened:
         try:
             yield manifest.run_id, opened.journal, opened
         except CoaError as error:
@@ -164,20 +165,9 @@ def _opened(
             raise
 
 
-async def _carry_out(session: Session, run_id: str, journal: Journal, emit: Emit) -> Answer:
+async def _carry_out(session: Session, run_id: str, journal: Journal, mended: Sequence[str], emit: Emit) -> Answer:
     settings = session.settings
-    price = price_for(session.model.name, settings.prices)
-    caller = Caller(
-        session.model,
-        journal,
-        limiter=Limiter(settings.concurrency),
-        budget=Budget(
-            max_calls=settings.max_calls, max_tokens=settings.max_tokens, max_cost=settings.max_cost, price=price
-        ),
-        policy=RetryPolicy(retries=settings.retries, timeout=settings.timeout),
-        price=price,
-        emit=emit,
-    )
+    caller = _caller(session, journal, emit)
     steps = session.pipeline.steps(len(session.chunks))
     emit(RunStarted(run_id=run_id, model=session.model.name, chunks=len(session.chunks), steps=steps))
     try:
@@ -185,13 +175,34 @@ async def _carry_out(session: Session, run_id: str, journal: Journal, emit: Emit
             outcome = await session.pipeline.run(session.job(caller, emit))
     except TimeoutError:
         raise DeadlineExceeded(f"the run was not finished within {settings.deadline:g} s") from None
-    answer = _answer(session, run_id, outcome, caller.usage)
+    answer = _answer(session, run_id, outcome, caller.usage, (*mended, *caller.warnings))
     for warning in answer.warnings:
         emit(Warned(message=warning))
     return answer
 
 
-def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage) -> Answer:
+def _caller(session: Session, journal: Journal, emit: Emit) -> Caller:
+    settings = session.settings
+    routes = tuple(
+        Route(model=model, price=price_for(model.name, settings.prices))
+        for model in (session.model, *session.fallbacks)
+    )
+    return Caller(
+        routes,
+        journal,
+        limiter=Limiter(settings.concurrency),
+        budget=Budget(
+            max_calls=settings.max_calls,
+            max_tokens=settings.max_tokens,
+            max_cost=settings.max_cost,
+            price=dearest([route.price for route in routes]),
+        ),
+        policy=RetryPolicy(retries=settings.retries, timeout=settings.timeout),
+        emit=emit,
+    )
+
+
+def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, events: Sequence[str]) -> Answer:
     unloaded = tuple(
         Unread(span=Span(doc=failure.path, start=0, end=0), reason=f"{failure.error.code}: {failure.error.message}")
         for failure in session.failures
@@ -209,7 +220,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage) -> An
         citations=outcome.citations,
         coverage=coverage,
         usage=usage,
-        warnings=session.warnings + outcome.warnings,
+        warnings=(*session.warnings, *events, *outcome.warnings),
     )
 
 

@@ -22,6 +22,7 @@ class Settings(BaseModel):
 
     model: str | None = Field(None, description="offline, openai:NAME, vllm:NAME, litellm:PROVIDER/NAME, scripted:FILE")
     base_url: str | None = Field(None, description="Address of an OpenAI-compatible server, ending in /v1")
+    fallback: tuple[str, ...] = Field((), description="Models that take over when the one before failed")
     window: int | None = Field(None, ge=256, description="Tokens of prompt and reply together")
     topology: str = Field("chain", description="How the agents are connected")
     order: str = Field("ltr", description="In which order the chunks are read")
@@ -66,8 +67,9 @@ def _from_file(path: Path) -> dict[str, Any]:
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     found = {name: env.get(ENV_PREFIX + name.upper()) for name in Settings.model_fields}
     values: dict[str, Any] = {name: value for name, value in found.items() if value}
-    if prices := values.get("prices"):
-        values["prices"] = tuple(prices.split(","))
+    for several in ("prices", "fallback"):
+        if given := values.get(several):
+            values[several] = tuple(given.split(","))
     return values
 
 

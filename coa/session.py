@@ -22,7 +22,7 @@ from coa.prompts import Prompts
 from coa.runtime.caller import Caller
 from coa.runtime.prices import price_for
 from coa.serving.base import Model, Reply, Request
-from coa.serving.resolve import resolve_model
+from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import is_assumed, window_of
 from coa.split import split
 from coa.types import Chunk, Task
@@ -41,6 +41,7 @@ class Session:
     task: Task
     settings: Settings
     model: Model
+    fallbacks: tuple[Model, ...]
     pipeline: Pipeline
     documents: tuple[Document, ...]
     failures: tuple[LoadFailure, ...]
@@ -73,6 +74,11 @@ class Session:
             warnings=self.warnings,
             failures=tuple(f"{failure.path}: {failure.error.message}" for failure in self.failures),
         )
+
+    async def close(self) -> None:
+        """Close the connections of all models."""
+        for model in (self.model, *self.fallbacks):
+            await model.close()
 
     def job(self, caller: Caller, emit: Emit) -> Job:
         """The job to run, with ``caller`` as its door to the model."""
@@ -112,7 +118,8 @@ async def prepare(
     pipeline, order = resolve_pipeline(settings.topology), resolve_order(settings.order)
     documents, failures = await _load(sources, stdin)
     model = model or resolve_model(settings)
-    window_tokens = settings.window or min(await window_of(model), DEFAULT_WINDOW)
+    fallbacks = resolve_fallbacks(settings)
+    window_tokens = settings.window or await _window(model, *fallbacks)
     ctx = Context(call=_closed, counter=model.counter, prompts=Prompts(), fence=fence_for(documents), task=task)
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
@@ -120,6 +127,7 @@ async def prepare(
         task=task,
         settings=settings,
         model=model,
+        fallbacks=fallbacks,
         pipeline=pipeline,
         documents=documents,
         failures=failures,
@@ -147,6 +155,10 @@ def _check(task: Task, sources: Sequence[SourceLike]) -> None:
         raise UsageError("no question was given", hint='Put the question last: coa ask book.txt "Who ...?"')
     if task.words is not None and task.words < 1:
         raise UsageError(f"a text of {task.words} words cannot be written", hint="Give a positive number of words.")
+
+
+async def _window(*models: Model) -> int:
+    return min(DEFAULT_WINDOW, *[await window_of(model) for model in models])
 
 
 async def _load(

@@ -14,6 +14,7 @@ from coa import __version__
 from coa.cli import commands, runs
 from coa.cli import options as o
 from coa.cli.console import note, write_result
+from coa.config import load_settings
 from coa.errors import CoaError
 
 app = typer.Typer(
@@ -56,10 +57,9 @@ def doctor(
 ) -> None:
     """Check keys, endpoint, tokenizer, extras and disk, and say how to mend what does not work."""
     from coa.cli.doctor import findings
-    from coa.cli.run import settings_from
 
     broken = False
-    for finding in findings(settings_from(model=model, base_url=base_url, run_dir=run_dir)):
+    for finding in findings(load_settings(model=model, base_url=base_url, run_dir=run_dir)):
         mark = "problem" if finding.broken else "ok"
         write_result(f"{mark:<8} {finding.subject:<22} {finding.state}\n")
         if finding.mend:

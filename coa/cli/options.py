@@ -1,36 +1,94 @@
-"""The options that commands share, declared once; those named like a setting have a ``COA_*`` twin."""
+"""The options that commands share, in groups, declared once; those named like a setting have a ``COA_*`` twin."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from coa.config import Settings, load_settings
+
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files or folders; - is standard input.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+Words = Annotated[int | None, typer.Option(help="Length to aim at.")]
+RunDir = Annotated[Path | None, typer.Option(help="Where runs are kept.")]
+BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, ending in /v1.")]
 Model = Annotated[
     str | None,
     typer.Option(help="offline, offline:minilm, openai:NAME, vllm:NAME, litellm:PROVIDER/NAME or scripted:FILE."),
 ]
-BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, ending in /v1.")]
-Window = Annotated[int | None, typer.Option(help="Tokens of prompt and reply together.")]
-Topology = Annotated[str | None, typer.Option(help="How the agents are connected: chain.")]
-Order = Annotated[str | None, typer.Option(help="In which order the parts are read: ltr.")]
-Concurrency = Annotated[int | None, typer.Option(help="Model calls in flight at most.")]
-Retries = Annotated[int | None, typer.Option(help="How often a failed call is sent again.")]
-Timeout = Annotated[float | None, typer.Option(help="Seconds for one model call, whole.")]
-MaxCost = Annotated[float | None, typer.Option(help="US dollars at most.")]
-MaxCalls = Annotated[int | None, typer.Option(help="Model calls at most.")]
-MaxTokens = Annotated[int | None, typer.Option(help="Tokens at most, prompts and replies together.")]
-Deadline = Annotated[float | None, typer.Option(help="Seconds for the whole run.")]
-Prices = Annotated[str | None, typer.Option(metavar="IN,OUT", help="US dollars per million tokens: prompt, reply.")]
-RunDir = Annotated[Path | None, typer.Option(help="Where runs are kept.")]
-NoJournal = Annotated[bool, typer.Option("--no-journal", help="Keep nothing: the run cannot be resumed.")]
-Durable = Annotated[bool, typer.Option("--durable", help="The journal survives power loss too (slower).")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show calls, tokens, money and time; send nothing.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
-Words = Annotated[int | None, typer.Option(help="Length to aim at.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOptions:
+    """What a run may use: options that a resumed run may change."""
+
+    base_url: BaseUrl = None
+    fallback: Annotated[str | None, typer.Option(metavar="MODEL,...", help="Models that take over if it fails.")] = None
+    concurrency: Annotated[int | None, typer.Option(help="Model calls in flight at most.")] = None
+    retries: Annotated[int | None, typer.Option(help="How often a failed call is sent again.")] = None
+    timeout: Annotated[float | None, typer.Option(help="Seconds for one model call, whole.")] = None
+    max_cost: Annotated[float | None, typer.Option(help="US dollars at most.")] = None
+    max_calls: Annotated[int | None, typer.Option(help="Model calls at most.")] = None
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens at most, prompts and replies together.")] = None
+    deadline: Annotated[float | None, typer.Option(help="Seconds for the whole run.")] = None
+    prices: Annotated[
+        str | None, typer.Option(metavar="IN,OUT", help="US dollars per million tokens: prompt, reply.")
+    ] = None
+    run_dir: RunDir = None
+
+    def settings(self) -> Settings:
+        """What was given; the rest comes from the environment and the config file.
+
+        Raises:
+            UsageError: a value is out of range.
+        """
+        return load_settings(**self.given())
+
+    def given(self) -> dict[str, Any]:
+        """The arguments of `load_settings`; None where an option was not given."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name in Settings.model_fields}
+        lists = {name: tuple(values[name].split(",")) for name in ("prices", "fallback") if values[name]}
+        return values | lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions(LimitOptions):
+    """How a run is carried out: the fields of `coa.config.Settings`, as options."""
+
+    model: Model = None
+    window: Annotated[int | None, typer.Option(help="Tokens of prompt and reply together.")] = None
+    topology: Annotated[str | None, typer.Option(help="How the agents are connected.")] = None
+    order: Annotated[str | None, typer.Option(help="In which order the parts are read.")] = None
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep nothing: the run cannot be resumed.")] = False
+    durable: Annotated[bool, typer.Option("--durable", help="The journal survives power loss too (slower).")] = False
+
+    def given(self) -> dict[str, Any]:
+        """See `LimitOptions.given`."""
+        switches = {"journal": False if self.no_journal else None, "durable": True if self.durable else None}
+        return LimitOptions.given(self) | switches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """How a command shows its result."""
+
+    output: Output = None
+    json: Json = False
+    quiet: Quiet = False
+    debug: Debug = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner(Shown):
+    """How a command that may cost money goes about it."""
+
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show calls, tokens, money and time; send nothing.")] = (
+        False
+    )

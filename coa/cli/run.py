@@ -8,15 +8,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 
 from coa.cli.console import note, write_result
+from coa.cli.options import Manner, Shown
 from coa.cli.progress import Quiet, listener
-from coa.config import Settings, load_settings
+from coa.config import Settings
 from coa.errors import Interrupted, UsageError
 from coa.types import Answer, Task
 
@@ -30,17 +29,6 @@ _NO_MODEL = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How a command shows its result."""
-
-    output: Path | None = None
-    json: bool = False
-    quiet: bool = False
-    yes: bool = False
-    dry_run: bool = False
-
-
 class Stopped(Interrupted):
     """A signal stopped the run."""
 
@@ -48,13 +36,6 @@ class Stopped(Interrupted):
         resume = f"coa resume {run_id}" if run_id else "the same command again"
         super().__init__(f"stopped by {signal.Signals(number).name}", hint=f"Finished calls are kept: {resume}")
         self.exit_code = 128 + number
-
-
-def settings_from(no_journal: bool = False, durable: bool = False, **options: Any) -> Settings:
-    """Settings from the options that were given; the rest comes from the environment and the config file."""
-    if prices := options.pop("prices", None):
-        options["prices"] = tuple(prices.split(","))
-    return load_settings(**options, journal=False if no_journal else None, durable=True if durable else None)
 
 
 def carry_out(task: Task, sources: list[str], settings: Settings, manner: Manner) -> None:
@@ -106,7 +87,7 @@ def watched(start: Callable[[Quiet], Awaitable[Answer]], quiet: bool) -> Answer:
         progress.close()
 
 
-def show(answer: Answer, manner: Manner) -> None:
+def show(answer: Answer, manner: Shown) -> None:
     """Print the result on standard output and the account of it on standard error."""
     from coa.report import answer_to_json, render_text
 

@@ -9,8 +9,9 @@ import typer
 
 from coa.cli import options as o
 from coa.cli.console import note, write_result
-from coa.cli.run import Manner, as_json, settings_from, show, watched
-from coa.config import Settings, default_run_dir
+from coa.cli.flatten import flattened
+from coa.cli.run import as_json, show, watched
+from coa.config import Settings, default_run_dir, load_settings
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")]
 
@@ -22,7 +23,7 @@ def list_runs(context: typer.Context, run_dir: o.RunDir = None, json: o.Json = F
     """List the runs of the run directory."""
     if context.invoked_subcommand is not None:
         return
-    manifests = _runs(settings_from(run_dir=run_dir)).list()
+    manifests = _runs(load_settings(run_dir=run_dir)).list()
     if json:
         write_result("".join(as_json(manifest.model_dump(mode="json")) for manifest in manifests))
         return
@@ -42,13 +43,13 @@ def prune(
     debug: o.Debug = False,
 ) -> None:
     """Delete old runs; one that is at work is left alone."""
-    removed = _runs(settings_from(run_dir=run_dir)).prune(timedelta(days=days))
+    removed = _runs(load_settings(run_dir=run_dir)).prune(timedelta(days=days))
     write_result("".join(f"{run_id}\n" for run_id in removed))
 
 
 def show_run(run: RunId, run_dir: o.RunDir = None, json: o.Json = False, debug: o.Debug = False) -> None:
     """Show a run: what was asked, how it ended, every call."""
-    all_runs = _runs(settings_from(run_dir=run_dir))
+    all_runs = _runs(load_settings(run_dir=run_dir))
     manifest = all_runs.get(run)
     with all_runs.journal(manifest) as journal:
         calls = [
@@ -74,40 +75,13 @@ def show_run(run: RunId, run_dir: o.RunDir = None, json: o.Json = False, debug: 
     write_result("\n".join([*head, "", *body]) + "\n")
 
 
-def resume(
-    run: RunId,
-    concurrency: o.Concurrency = None,
-    retries: o.Retries = None,
-    timeout: o.Timeout = None,
-    max_cost: o.MaxCost = None,
-    max_calls: o.MaxCalls = None,
-    max_tokens: o.MaxTokens = None,
-    deadline: o.Deadline = None,
-    prices: o.Prices = None,
-    base_url: o.BaseUrl = None,
-    run_dir: o.RunDir = None,
-    output: o.Output = None,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
-    debug: o.Debug = False,
-) -> None:
+@flattened
+def resume(run: RunId, options: o.LimitOptions, shown: o.Shown) -> None:
     """Take up a run where it stopped; finished calls are not paid again."""
     from coa import api
 
-    settings = settings_from(
-        concurrency=concurrency,
-        retries=retries,
-        timeout=timeout,
-        max_cost=max_cost,
-        max_calls=max_calls,
-        max_tokens=max_tokens,
-        deadline=deadline,
-        prices=prices,
-        base_url=base_url,
-        run_dir=run_dir,
-    ).model_copy(update={"model": None})
-    answer = watched(lambda emit: api.resume(run, settings, emit=emit), quiet)
-    show(answer, Manner(output=output, json=json, quiet=quiet))
+    settings = options.settings().model_copy(update={"model": None})
+    show(watched(lambda emit: api.resume(run, settings, emit=emit), shown.quiet), shown)
 
 
 def _runs(settings: Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from coa.errors import BudgetExceeded, UsageError
@@ -27,6 +28,8 @@ class Amount:
 class Budget:
     """What may be spent, what is spent, and what the calls in flight may still spend.
 
+    Calls answered from a journal never come here: they are free.
+
     Raises:
         UsageError: a limit in money for a model whose price is not known.
     """
@@ -48,6 +51,12 @@ class Budget:
         self._max_calls, self._max_tokens, self._max_cost, self._price = max_calls, max_tokens, max_cost, price
         self.spent = spent or Amount()
         self._reserved = Amount()
+        self._freed = asyncio.Event()
+
+    @property
+    def reserved(self) -> Amount:
+        """What the calls in flight may still spend."""
+        return self._reserved if self._reserved.calls else Amount()
 
     @property
     def limited(self) -> bool:
@@ -58,30 +67,58 @@ class Budget:
         """Set aside the worst case of one call.
 
         Raises:
-            BudgetExceeded: if the limits do not leave room for it.
+            BudgetExceeded: if the limits do not leave room for it now.
         """
         worst = self.amount(prompt_tokens, reply_tokens)
-        after = self.spent + self._reserved + worst
-        if self._max_calls is not None and after.calls > self._max_calls:
-            raise BudgetExceeded(f"the limit of {self._max_calls} calls is reached")
-        if self._max_tokens is not None and after.tokens > self._max_tokens:
-            raise BudgetExceeded(f"the next call could exceed the limit of {self._max_tokens} tokens")
-        if self._max_cost is not None and after.usd > self._max_cost:
-            raise BudgetExceeded(f"the next call could exceed the limit of {self._max_cost:g} USD")
-        self._reserved += worst
+        if reason := self._refusal(self.spent + self.reserved + worst):
+            raise BudgetExceeded(reason)
+        self._reserved = self.reserved + worst
         return worst
 
-    def settle(self, reserved: Amount, reply: Reply) -> None:
-        """Replace a reservation by what the call really took; the reservation stands where the provider did not say."""
-        self._reserved -= reserved
-        known = reply.prompt_tokens + reply.completion_tokens > 0
-        self.spent += self.amount(reply.prompt_tokens, reply.completion_tokens) if known else reserved
+    async def claim(self, prompt_tokens: int, reply_tokens: int) -> Amount:
+        """`reserve`, but wait while calls in flight may still give back what is missing.
+
+        Raises:
+            BudgetExceeded: if there is no room even after they have.
+        """
+        while True:
+            try:
+                return self.reserve(prompt_tokens, reply_tokens)
+            except BudgetExceeded:
+                alone = self.spent + self.amount(prompt_tokens, reply_tokens)
+                if not self.reserved.calls or self._refusal(alone):
+                    raise
+            await self._freed.wait()
+
+    def settle(self, reserved: Amount, reply: Reply | None = None) -> None:
+        """Replace a reservation by what the call took; the reservation stands where nobody said what that was."""
+        known = reply is not None and reply.prompt_tokens + reply.completion_tokens > 0
+        self.spent += self._actual(reply) if known and reply is not None else reserved
+        self.release(reserved)
 
     def release(self, reserved: Amount) -> None:
-        """Give back the reservation of a call that failed."""
+        """Give back the reservation of a call that cost nothing."""
         self._reserved -= reserved
+        self._freed.set()
+        self._freed = asyncio.Event()
 
-    def amount(self, prompt_tokens: int, reply_tokens: int) -> Amount:
+    def amount(self, prompt_tokens: int, reply_tokens: int, cached_tokens: int = 0) -> Amount:
         """One call of so many tokens."""
-        usd = 0.0 if self._price is None else self._price.cost(prompt_tokens, reply_tokens)
+        usd = (
+            0.0
+            if self._price is None
+            else self._price.at(prompt_tokens).cost(prompt_tokens, reply_tokens, cached_tokens)
+        )
         return Amount(calls=1, tokens=prompt_tokens + reply_tokens, usd=usd)
+
+    def _actual(self, reply: Reply) -> Amount:
+        return self.amount(reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)
+
+    def _refusal(self, after: Amount) -> str | None:
+        if self._max_calls is not None and after.calls > self._max_calls:
+            return f"the limit of {self._max_calls} calls is reached"
+        if self._max_tokens is not None and after.tokens > self._max_tokens:
+            return f"the next call could exceed the limit of {self._max_tokens} tokens"
+        if self._max_cost is not None and after.usd > self._max_cost:
+            return f"the next call could exceed the limit of {self._max_cost:g} USD"
+        return None

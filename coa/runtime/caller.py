@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from coa.errors import ContextOverflow, RateLimited
-from coa.events import CallDone, Emit, ignore
-from coa.runtime.budget import Budget
+from coa.errors import CallTimeout, ContextOverflow, InvalidReply, ModelError, RateLimited, RequestRejected
+from coa.events import CallDone, Emit, Warned, ignore
+from coa.runtime.budget import Amount, Budget
 from coa.runtime.clock import Clock, SystemClock
 from coa.runtime.journal import Journal, Overflow, Record, request_key
 from coa.runtime.limiter import Limiter
@@ -17,59 +19,90 @@ from coa.serving.base import Model, Reply, Request
 from coa.types import Usage
 
 _CHAT_OVERHEAD = 8
+_MAY_BE_BILLED = (CallTimeout, InvalidReply)
+"""Failures after which the provider may have done its work all the same: their reservation counts as spent."""
+_NO_OTHER_MODEL_HELPS = (ContextOverflow, InvalidReply, RequestRejected)
+"""Failures of the request or of the reply: whoever asked deals with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A model and what it costs."""
+
+    model: Model
+    price: Price | None = None
 
 
 class Caller:
-    """Answers a request from the journal, or sends it under all limits and writes the reply before returning it."""
+    """Answers a request from the journal, or sends it under all limits and writes the reply before returning it.
+
+    ``routes`` are tried in turn: when one has failed for good, the next takes over, for this call and all that follow.
+    The journal knows a call by the first route's model, so that a resumed run finds it whoever answered.
+    """
 
     def __init__(
         self,
-        model: Model,
+        routes: Sequence[Route],
         journal: Journal,
         *,
         limiter: Limiter,
         budget: Budget,
         policy: RetryPolicy,
-        price: Price | None = None,
         emit: Emit = ignore,
         clock: Clock | None = None,
     ) -> None:
-        self._model, self._journal, self._limiter, self._budget, self._policy = model, journal, limiter, budget, policy
-        self._price, self._emit, self._clock = price, emit, clock or SystemClock()
-        self._in_flight: dict[str, asyncio.Future[Reply]] = {}
+        self._routes, self._current = tuple(routes), 0
+        self._journal, self._limiter, self._budget, self._policy = journal, limiter, budget, policy
+        self._emit, self._clock = emit, clock or SystemClock()
+        self._in_flight: dict[str, asyncio.Future[None]] = {}
         self._started = self._clock.now()
-        self._usage = Usage()
+        self._usage = Usage(cost_usd=None if any(route.price is None for route in routes) else 0.0)
+        self._warnings: list[str] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Which model took over from which, and why."""
+        return tuple(self._warnings)
 
     @property
     def usage(self) -> Usage:
         """The total so far, calls answered from the journal counted but not paid."""
-        cost = None
-        if self._price is not None:
-            cost = self._price.cost(self._usage.prompt_tokens, self._usage.completion_tokens)
-        return replace(self._usage, cost_usd=cost, seconds=self._clock.now() - self._started)
+        return replace(self._usage, seconds=self._clock.now() - self._started)
 
     async def __call__(self, request: Request) -> Reply:
         """The reply to a request.
 
         Raises:
             ModelError: the provider failed for good.
+            ContextOverflow: the prompt is longer than the server takes.
             BudgetExceeded: the limits do not leave room for the call.
             StorageFailed: the reply could not be written.
         """
-        key = request_key(self._model.name, request)
-        if (record := self._journal.get(key)) is not None:
-            return self._replay(record)
-        if (twin := self._in_flight.get(key)) is not None:
-            return await asyncio.shield(twin)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._in_flight[key] = future
+        key = request_key(self._routes[0].model.name, request)
+        while True:
+            if (record := self._journal.get(key)) is not None:
+                return self._replay(record)
+            if (twin := self._in_flight.get(key)) is None:
+                return await self._first(key, request)
+            await asyncio.wait({twin})
+            if not twin.cancelled() and (error := twin.exception()) is not None:
+                raise error
+
+    async def _first(self, key: str, request: Request) -> Reply:
+        """Send; whoever asks the same meanwhile waits, and finds the reply in the journal or takes this one's place."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._in_flight[key] = done
         try:
             reply = await self._send(key, request)
-        except BaseException as error:
-            _fail(future, error)
+        except Exception as error:
+            done.set_exception(error)
+            done.exception()  # Marked as seen: nobody has to wait for it.
+            raise
+        except BaseException:
+            done.cancel()
             raise
         else:
-            future.set_result(reply)
+            done.set_result(None)
             return reply
         finally:
             del self._in_flight[key]
@@ -79,66 +112,91 @@ class Caller:
         if isinstance(outcome, Overflow):
             raise ContextOverflow(outcome.message, limit=outcome.limit, actual=outcome.actual)
         self._usage = replace(self._usage, calls_from_journal=self._usage.calls_from_journal + 1)
-        self._emit(
-            CallDone(
-                role=record.role,
-                from_journal=True,
-                prompt_tokens=outcome.prompt_tokens,
-                completion_tokens=outcome.completion_tokens,
-                seconds=0.0,
-            )
-        )
+        self._tell(record.role, outcome, 0.0, from_journal=True)
         return outcome
 
     async def _send(self, key: str, request: Request) -> Reply:
-        reserved = self._budget.reserve(self._worst_prompt(request), request.max_tokens)
         began = self._clock.now()
         try:
-            reply = await self._policy.run(lambda: self._attempt(request), self._emit)
+            route, reply = await self._routed(request)
         except ContextOverflow as error:
-            self._budget.release(reserved)
             overflow = Overflow(message=error.message, limit=error.limit, actual=error.actual)
             self._journal.put(key, _record(request, overflow, self._clock.now() - began))
             raise
-        except BaseException:
-            self._budget.release(reserved)
-            raise
-        self._budget.settle(reserved, reply)
         seconds = self._clock.now() - began
         self._journal.put(key, _record(request, reply, seconds))
-        self._count(request, reply, seconds)
+        self._count(reply, route.price)
+        self._tell(request.role, reply, seconds, from_journal=False)
         return reply
 
-    async def _attempt(self, request: Request) -> Reply:
-        async with self._limiter.slot():
+    async def _routed(self, request: Request) -> tuple[Route, Reply]:
+        while True:
+            current = self._current
+            route = self._routes[current]
             try:
-                reply = await self._model.complete(request)
-            except RateLimited:
-                self._limiter.throttled()
+                return route, await self._policy.run(partial(self._attempt, route, request), self._emit)
+            except ModelError as error:
+                if isinstance(error, _NO_OTHER_MODEL_HELPS) or current + 1 == len(self._routes):
+                    raise
+                if self._current == current:
+                    self._move_on(route, error)
+
+    def _move_on(self, route: Route, error: ModelError) -> None:
+        self._current += 1
+        warning = f"{route.model.name} failed ({error.message}); {self._routes[self._current].model.name} took over"
+        self._warnings.append(warning)
+        self._emit(Warned(message=warning))
+
+    async def _attempt(self, route: Route, request: Request) -> Reply:
+        async with self._limiter.slot():
+            reserved = await self._budget.claim(self._worst_prompt(route.model, request), request.max_tokens)
+            try:
+                async with self._policy.deadline():
+                    reply = await route.model.complete(request)
+            except ModelError as error:
+                self._failed(error, reserved)
                 raise
+            except BaseException:
+                self._budget.settle(reserved)
+                raise
+            self._budget.settle(reserved, reply)
             self._limiter.succeeded()
             return reply
 
-    def _worst_prompt(self, request: Request) -> int:
+    def _failed(self, error: ModelError, reserved: Amount) -> None:
+        if isinstance(error, RateLimited):
+            self._limiter.throttled()
+        if isinstance(error, _MAY_BE_BILLED):
+            self._budget.settle(reserved)
+        else:
+            self._budget.release(reserved)
+
+    def _worst_prompt(self, model: Model, request: Request) -> int:
         if not self._budget.limited:
             return 0
-        counter = self._model.counter
-        counted = sum(counter.count(message.content) + _CHAT_OVERHEAD for message in request.messages)
-        return int(counted * (1 + counter.margin))
+        counted = sum(model.counter.count(message.content) + _CHAT_OVERHEAD for message in request.messages)
+        return int(counted * (1 + model.counter.margin))
 
-    def _count(self, request: Request, reply: Reply, seconds: float) -> None:
+    def _count(self, reply: Reply, price: Price | None) -> None:
         usage = self._usage
+        cost = usage.cost_usd
+        if price is not None:
+            paid = price.at(reply.prompt_tokens).cost(reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)
+            cost = (cost or 0.0) + paid
         self._usage = replace(
             usage,
             calls=usage.calls + 1,
             prompt_tokens=usage.prompt_tokens + reply.prompt_tokens,
             cached_tokens=usage.cached_tokens + reply.cached_tokens,
             completion_tokens=usage.completion_tokens + reply.completion_tokens,
+            cost_usd=cost,
         )
+
+    def _tell(self, role: str, reply: Reply, seconds: float, *, from_journal: bool) -> None:
         self._emit(
             CallDone(
-                role=request.role,
-                from_journal=False,
+                role=role,
+                from_journal=from_journal,
                 prompt_tokens=reply.prompt_tokens,
                 completion_tokens=reply.completion_tokens,
                 seconds=seconds,
@@ -149,12 +207,3 @@ class Caller:
 def _record(request: Request, outcome: Reply | Overflow, seconds: float) -> Record:
     messages = tuple((message.role, message.content) for message in request.messages)
     return Record(role=request.role, messages=messages, outcome=outcome, seconds=round(seconds, 3))
-
-
-def _fail(future: asyncio.Future[Reply], error: BaseException) -> None:
-    """Pass a failure on to callers who wait for the same request; without one, nobody misses it."""
-    if isinstance(error, Exception):
-        future.set_exception(error)
-        future.exception()
-    else:
-        future.cancel()

@@ -40,6 +40,16 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
 
 
+def private_file(path: Path) -> None:
+    """Make an empty file that only its owner may read, unless it is there.
+
+    Raises:
+        StorageFailed: it cannot be made.
+    """
+    with storage(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
 def private_directory(path: Path) -> Path:
     """Make a directory that only its owner may enter.
 

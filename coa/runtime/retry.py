@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from coa.errors import CallTimeout, ModelError
@@ -14,6 +15,7 @@ from coa.serving.base import Reply
 
 _FIRST_WAIT = 0.5
 _LONGEST_BACKOFF = 30.0
+_JITTER = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,32 +35,48 @@ class RetryPolicy:
     rng: random.Random = field(default_factory=random.Random)
 
     async def run(self, send: Callable[[], Awaitable[Reply]], emit: Emit) -> Reply:
-        """Send until it succeeds or the policy is spent.
+        """Send until it succeeds or the policy is spent: ``1 + retries`` times at most.
 
         Raises:
-            ModelError: the last failure, when it is not retryable or no attempt is left.
+            ModelError: the last failure, when it is not retryable, no attempt is left, or the wait would be too long.
         """
         attempt = 0
         while True:
             try:
-                return await self._once(send)
+                return await send()
             except ModelError as error:
                 attempt += 1
-                wait = self._wait(attempt, error)
-                if not error.retryable or attempt > self.retries or wait > self.longest_wait:
+                if not error.retryable or attempt > self.retries:
                     raise
+                wait = self._wait(attempt, error)
+                if wait > self.longest_wait:
+                    raise _too_long(error, wait, self.longest_wait) from None
                 emit(Retrying(attempt=attempt, wait=wait, reason=f"{error.code}: {error.message}"))
             await self.clock.sleep(wait)
 
-    async def _once(self, send: Callable[[], Awaitable[Reply]]) -> Reply:
+    @asynccontextmanager
+    async def deadline(self) -> AsyncGenerator[None]:
+        """One attempt's time: to be held around the sending alone, not around the wait for a place.
+
+        Raises:
+            CallTimeout: the time is up.
+        """
         try:
             async with asyncio.timeout(self.timeout):
-                return await send()
+                yield
         except TimeoutError:
             raise CallTimeout(f"the model did not answer within {self.timeout:g} s") from None
 
     def _wait(self, attempt: int, error: ModelError) -> float:
         if error.retry_after is not None:
-            return error.retry_after
-        backoff = min(_LONGEST_BACKOFF, _FIRST_WAIT * 2 ** (attempt - 1))
-        return backoff * (1 - 0.25 * self.rng.random())
+            return max(0.0, error.retry_after)
+        backoff = min(_LONGEST_BACKOFF, _FIRST_WAIT * 2.0 ** min(attempt - 1, 16))
+        return backoff * (1 - _JITTER * self.rng.random())
+
+
+def _too_long(error: ModelError, wait: float, longest: float) -> ModelError:
+    """The same failure, saying how long the server wants to be left alone."""
+    error.message = f"{error.message}; the server asks to wait {wait:g} s, and {longest:g} s is the longest wait"
+    error.args = (error.message,)
+    error.hint = f"Give the same command again in {wait:.0f} s: finished calls are kept."
+    return error

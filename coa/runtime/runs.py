@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import builtins
 import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from coa.errors import RunNotFound
+from coa.errors import RunLocked, RunNotFound
 from coa.runtime.files import private_directory, storage, write_atomically
-from coa.runtime.journal import Journal, SqliteJournal
-from coa.runtime.lock import held
+from coa.runtime.journal import Journal, MemoryJournal, SqliteJournal
+from coa.runtime.lock import held, is_held
 from coa.runtime.manifest import Manifest, RunStatus, read_manifest
+
+Warn = Callable[[str], None]
 
 _MANIFEST, _JOURNAL, _ANSWER, _LOCK, _STDIN = "manifest.json", "journal.db", "answer.json", "lock", "stdin"
 
@@ -40,34 +43,48 @@ class Runs:
         self._directory = directory
 
     @contextmanager
-    def open(self, manifest: Manifest, *, durable: bool = False, stdin: bytes | None = None) -> Generator[OpenRun]:
+    def open(
+        self, manifest: Manifest, *, durable: bool = False, stdin: bytes | None = None, warn: Warn = lambda _: None
+    ) -> Generator[OpenRun]:
         """Start the run of a manifest, or go on with it: one process at a time.
+
+        Args:
+            manifest: What is to be done; a run that goes on keeps the moment at which it was first begun.
+            durable: The journal survives power loss too.
+            stdin: What standard input held, to be kept so that the run can be resumed.
+            warn: Told of damage to the journal that was mended.
 
         Raises:
             RunLocked: another live process owns it.
             StorageFailed: the directory cannot be written.
-            JournalCorrupt: its journal is damaged.
+            JournalCorrupt: its journal was written by a newer version.
         """
-        folder = private_directory(self._directory / manifest.run_id)
-        with storage(folder), held(folder / _LOCK):
+        folder = private_directory(self._folder(manifest.run_id))
+        with held(folder / _LOCK):
+            manifest = _begun(manifest, folder)
             if stdin is not None:
                 write_atomically(folder / _STDIN, stdin)
             _write(folder, manifest)
-            journal = SqliteJournal(folder / _JOURNAL, durable=durable)
+            journal = SqliteJournal(folder / _JOURNAL, durable=durable, warn=warn)
             try:
                 yield OpenRun(manifest=manifest, journal=journal, folder=folder)
             finally:
                 journal.close()
 
-    def list(self) -> list[Manifest]:
-        """All runs, the newest first; folders that hold no readable manifest are left out."""
-        found: list[Manifest] = []
+    def list(self) -> builtins.list[Manifest]:
+        """All runs, the newest first; folders that hold no readable manifest of their own are left out.
+
+        A run that says it is running, but that no process holds, was killed: it is shown as interrupted.
+        """
+        found: builtins.list[Manifest] = []
         for path in self._directory.glob(f"*/{_MANIFEST}"):
             try:
-                found.append(read_manifest(path))
+                manifest = read_manifest(path)
             except RunNotFound:
                 continue
-        return sorted(found, key=lambda manifest: manifest.created, reverse=True)
+            if manifest.run_id == path.parent.name:
+                found.append(_now(manifest, path.parent))
+        return sorted(found, key=lambda manifest: (manifest.created, manifest.run_id), reverse=True)
 
     def get(self, run_id: str) -> Manifest:
         """The run with this id, or with the only id that begins so.
@@ -84,7 +101,7 @@ class Runs:
 
     def folder(self, manifest: Manifest) -> Path:
         """Where the run's files are."""
-        return self._directory / manifest.run_id
+        return self._folder(manifest.run_id)
 
     def stdin(self, manifest: Manifest) -> bytes:
         """What the run read from standard input.
@@ -98,9 +115,14 @@ class Runs:
             raise RunNotFound(f"run {manifest.run_id!r} kept no standard input") from None
 
     @contextmanager
-    def journal(self, manifest: Manifest) -> Generator[Journal]:
-        """The journal of a run, to be looked at."""
-        journal = SqliteJournal(self.folder(manifest) / _JOURNAL)
+    def journal(self, manifest: Manifest, *, warn: Warn = lambda _: None) -> Generator[Journal]:
+        """The journal of a run, to be looked at; a process that is writing it is not disturbed.
+
+        Raises:
+            JournalCorrupt: it is damaged, or was written by a newer version.
+        """
+        path = self.folder(manifest) / _JOURNAL
+        journal = SqliteJournal(path, readonly=True, warn=warn) if path.exists() else MemoryJournal()
         try:
             yield journal
         finally:
@@ -114,16 +136,38 @@ class Runs:
             RunLocked: it is at work.
         """
         folder = self.folder(self.get(run_id))
-        with storage(folder), held(folder / _LOCK):
+        with held(folder / _LOCK), storage(folder):
             shutil.rmtree(folder)
 
-    def prune(self, older_than: timedelta) -> list[str]:
-        """Delete the runs that began longer ago than this; return their ids."""
+    def prune(self, older_than: timedelta) -> builtins.list[str]:
+        """Delete the runs that began longer ago than this, but none that is at work; return their ids."""
         limit = datetime.now(UTC) - older_than
-        old = [manifest.run_id for manifest in self.list() if manifest.created < limit]
-        for run_id in old:
-            self.remove(run_id)
-        return old
+        removed: builtins.list[str] = []
+        for manifest in self.list():
+            if manifest.created < limit:
+                with suppress(RunLocked):
+                    self.remove(manifest.run_id)
+                    removed.append(manifest.run_id)
+        return removed
+
+    def _folder(self, run_id: str) -> Path:
+        """The folder of an id; an id is a name, never a path."""
+        if run_id in ("", ".", "..") or Path(run_id).name != run_id or "\\" in run_id:
+            raise RunNotFound(f"{run_id!r} is no run id")
+        return self._directory / run_id
+
+
+def _begun(manifest: Manifest, folder: Path) -> Manifest:
+    try:
+        return manifest.model_copy(update={"created": read_manifest(folder / _MANIFEST).created})
+    except RunNotFound:
+        return manifest
+
+
+def _now(manifest: Manifest, folder: Path) -> Manifest:
+    if manifest.status != "running" or is_held(folder / _LOCK):
+        return manifest
+    return manifest.model_copy(update={"status": "interrupted", "error": "its process ended without a word"})
 
 
 def _write(folder: Path, manifest: Manifest) -> None:

@@ -86,6 +86,27 @@ def resolve_model(settings: Settings, env: Mapping[str, str] = os.environ) -> Mo
     return build(name.strip(), settings, env)
 
 
+def resolve_fallbacks(settings: Settings, env: Mapping[str, str] = os.environ) -> tuple[Model, ...]:
+    """The models that take over; ``base_url`` is for those of the first model's provider only.
+
+    Raises:
+        UsageError: as `resolve_model`.
+    """
+    provider = (settings.model or "offline").partition(":")[0]
+    return tuple(
+        resolve_model(
+            settings.model_copy(
+                update={
+                    "model": name,
+                    "base_url": settings.base_url if name.partition(":")[0] == provider else None,
+                }
+            ),
+            env,
+        )
+        for name in settings.fallback
+    )
+
+
 def _from_entry_point(provider: str) -> Build | None:
     found = next(iter(entry_points(group=ENTRY_POINTS, name=provider)), None)
     return found.load() if found else None

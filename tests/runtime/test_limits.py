@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from coa.errors import BudgetExceeded, CallTimeout, ProviderUnavailable, RateLimited, RequestRejected, UsageError
 from coa.events import Event, Retrying
 from coa.runtime.budget import Budget
-from coa.runtime.caller import Caller
+from coa.runtime.caller import Caller, Route
 from coa.runtime.journal import MemoryJournal
 from coa.runtime.limiter import Limiter
 from coa.runtime.prices import Price, price_for
@@ -74,12 +74,9 @@ async def test_what_cannot_succeed_soon_is_sent_once(error: Exception):
 
 
 async def test_a_call_has_a_deadline_of_its_own():
-    async def hang() -> Reply:
-        await asyncio.sleep(60)
-        return REPLY
-
     with pytest.raises(CallTimeout):
-        await policy(FakeClock(), retries=0, timeout=0.05).run(hang, lambda _: None)
+        async with policy(FakeClock(), retries=0, timeout=0.05).deadline():
+            await asyncio.sleep(60)
 
 
 async def test_no_more_calls_than_places_and_a_cancelled_one_gives_its_place_on():
@@ -152,7 +149,7 @@ def test_prices_come_from_the_user_then_from_the_table():
 
 def caller(model: ScriptedModel, **more: object) -> Caller:
     parts = {"limiter": Limiter(8), "budget": Budget(), "policy": policy(FakeClock())} | more
-    return Caller(model, MemoryJournal(), **parts)  # type: ignore[arg-type]
+    return Caller([Route(model=model)], MemoryJournal(), **parts)  # type: ignore[arg-type]
 
 
 def request(n: int) -> Request:

@@ -38,6 +38,7 @@ class Record:
         return json.dumps(
             {"role": self.role, "messages": self.messages, kind: asdict(self.outcome), "seconds": self.seconds},
             ensure_ascii=False,
+            separators=(",", ":"),
         )
 
     @classmethod
