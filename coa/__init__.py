@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coa import aio, errors, events, stream, testing
-    from coa.blocking import ask, load, plan, resume, summarize
+    from coa.blocking import ask, index, load, plan, resume, summarize
     from coa.config import Settings
     from coa.documents import Document, Limits
     from coa.errors import CoaError
@@ -48,6 +48,7 @@ __all__ = [
     "ask",
     "errors",
     "events",
+    "index",
     "load",
     "plan",
     "resume",
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "coa.blocking": ("ask", "load", "plan", "resume", "summarize"),
+    "coa.blocking": ("ask", "index", "load", "plan", "resume", "summarize"),
     "coa.config": ("Settings",),
     "coa.documents": ("Document", "Limits"),
     "coa.errors": ("CoaError",),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coa import api
 from coa.config import Settings, load_settings
@@ -23,7 +23,10 @@ from coa.serving.base import Model
 from coa.session import SourceLike
 from coa.types import Answer, Task
 
-__all__ = ["ask", "load", "plan", "resume", "summarize"]
+if TYPE_CHECKING:
+    from coa.retrieval.index import Index
+
+__all__ = ["ask", "index", "load", "plan", "resume", "summarize"]
 
 Sources = SourceLike | Sequence[SourceLike]
 
@@ -73,6 +76,34 @@ async def ask(
     task = Task(kind="qa", query=question, words=words)
     settings, own = _settings(model, options)
     return await api.run(task, _sources(source), settings, emit=on_event, model=own)
+
+
+async def index(source: Sources, folder: str | Path, *, embedder: str | None = None) -> Index:
+    """Index documents in a folder and return the index, open for searching.
+
+    Args:
+        source: A path, a folder, a `coa.Document`, or several. Known documents are not indexed again.
+        folder: Where the index is; it is made where there is none.
+        embedder: ``minilm``, or the folder of a sentence-transformers model; None indexes words only.
+
+    Raises:
+        InputError: no document can be loaded, or the folder is no index.
+        MissingExtra: the embedder is not installed.
+    """
+    return await asyncio.to_thread(_index, _sources(source), folder, embedder)
+
+
+def _index(sources: tuple[SourceLike, ...], folder: str | Path, embedder: str | None) -> Index:
+    from coa.documents import load_all
+    from coa.retrieval.index import Index
+
+    given = [source for source in sources if isinstance(source, Document)]
+    loaded = load_all([source for source in sources if not isinstance(source, Document)])
+    if not given and not loaded.documents and loaded.failures:
+        raise loaded.failures[0].error
+    opened = Index.create(folder, embedder=embedder)
+    opened.add([*given, *loaded.documents])
+    return opened
 
 
 async def plan(

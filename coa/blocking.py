@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from coa import aio
 from coa.documents import Document
 from coa.plan import Plan
 from coa.session import SourceLike
 from coa.types import Answer
+
+if TYPE_CHECKING:
+    from coa.retrieval.index import Index
 
 T = TypeVar("T")
 
@@ -32,6 +35,11 @@ def summarize(
 def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> Answer:
     """Answer a question about one or more documents. See `coa.aio.ask`."""
     return _run(aio.ask(source, question, **options))
+
+
+def index(source: SourceLike | Sequence[SourceLike], folder: str | Path, *, embedder: str | None = None) -> Index:
+    """See `coa.aio.index`."""
+    return _run(aio.index(source, folder, embedder=embedder))
 
 
 def plan(source: SourceLike | Sequence[SourceLike], question: str | None = None, **options: Any) -> Plan:

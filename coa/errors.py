@@ -16,7 +16,8 @@
     │   ├── CorruptFile
     │   ├── InputTooLarge
     │   ├── UnsafeInput            zip bombs, entity expansion, paths that leave the archive
-    │   └── InputChanged           a resumed run's document is not what it was
+    │   ├── InputChanged           a resumed run's document is not what it was
+    │   └── UnusableIndex          no index, a damaged one, or one made with another embedder
     ├── ModelError                 exit 4: the provider failed
     │   ├── AuthenticationFailed
     │   ├── QuotaExceeded
@@ -150,6 +151,12 @@ class InputChanged(InputError):
     """A resumed run's document is not what it was."""
 
     default_hint = "Start a new run for the changed document."
+
+
+class UnusableIndex(InputError):
+    """A folder is no index, is damaged, or was made with another embedder or a newer version."""
+
+    default_hint = "Index the documents again in a new folder: coa index PATH... --index DIR"
 
 
 class ModelError(CoaError):

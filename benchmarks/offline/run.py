@@ -32,9 +32,9 @@ from sumy.summarizers.text_rank import TextRankSummarizer
 
 import coa
 from coa.documents import load
+from coa.retrieval.terms import _STOP
 from coa.sentences import sentence_spans
 from coa.serving.offline.rank import Candidate, relevance
-from coa.serving.offline.terms import _STOP
 
 WORDS = {"focused": 70, "generic": 120}
 METRICS = ("rouge1", "rouge2", "rougeL")

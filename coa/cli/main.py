@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from coa import __version__
-from coa.cli import commands, runs
+from coa.cli import commands, retrieval, runs
 from coa.cli import options as o
 from coa.cli.console import note, write_result
 from coa.config import load_settings
@@ -27,6 +27,8 @@ app = typer.Typer(
 app.command()(commands.summarize)
 app.command()(commands.ask)
 app.command()(commands.text)
+app.command()(retrieval.index)
+app.command()(retrieval.search)
 app.command("show")(runs.show_run)
 app.command()(runs.resume)
 app.add_typer(runs.runs, name="runs")

@@ -9,9 +9,9 @@ import pytest
 import coa
 from coa.errors import MissingExtra, UsageError
 from coa.retrieval.embedders import resolve_embedder
+from coa.retrieval.terms import chatter
 from coa.serving.offline import OfflineModel
 from coa.serving.offline.rank import Candidate, diverse, importance, relevance
-from coa.serving.offline.terms import chatter
 
 STORY = """
 The boat left Merrow at dawn with nine barrels of oil. Yeah, okay, well, you know, right. The gull sat on the mast.

@@ -11,10 +11,10 @@ from typing import Any
 
 from coa.errors import RequestRejected
 from coa.retrieval.embedders import Embedder
+from coa.retrieval.terms import word_count
 from coa.sentences import sentence_spans
 from coa.serving.base import Reply, Request
 from coa.serving.offline.rank import Candidate, diverse, importance, relevance
-from coa.serving.offline.terms import word_count
 from coa.tokens import EstimateCounter, TokenCounter
 from coa.types import Notes, Passage
 

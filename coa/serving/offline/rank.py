@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coa.serving.offline.terms import chatter, terms, word_count
+from coa.retrieval.terms import chatter, terms, word_count
 
 _K1, _B = 1.2, 0.75
 _NEIGHBOUR = 0.3

@@ -1,4 +1,4 @@
-"""Words as the offline engine compares them: lower case, without stop words, lightly stemmed; bigrams for Chinese."""
+"""Words as they are compared: lower case, without stop words, lightly stemmed; bigrams for scripts without blanks."""
 
 from __future__ import annotations
 
