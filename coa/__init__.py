@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from coa.config import Settings
     from coa.documents import Document, Limits
     from coa.errors import CoaError
-    from coa.plan import Plan
+    from coa.forecast import Plan
     from coa.serving.base import Message, Model, Reply, Request
     from coa.types import Answer, Chunk, Citation, Coverage, Source, Span, Task, Unread, Usage
 
@@ -62,7 +62,7 @@ _HOMES = {
     "coa.config": ("Settings",),
     "coa.documents": ("Document", "Limits"),
     "coa.errors": ("CoaError",),
-    "coa.plan": ("Plan",),
+    "coa.forecast": ("Plan",),
     "coa.serving.base": ("Message", "Model", "Reply", "Request"),
     "coa.types": ("Answer", "Chunk", "Citation", "Coverage", "Source", "Span", "Task", "Unread", "Usage"),
 }

@@ -18,7 +18,7 @@ from coa.documents import Document
 from coa.documents import load as load_document
 from coa.errors import UsageError
 from coa.events import Emit, ignore
-from coa.plan import Plan
+from coa.forecast import Plan
 from coa.serving.base import Model
 from coa.session import SourceLike
 from coa.types import Answer, Task

@@ -15,8 +15,8 @@ from coa.config import Settings, default_run_dir
 from coa.documents import Document
 from coa.errors import CoaError, DeadlineExceeded, InputChanged, Interrupted, UsageError
 from coa.events import Emit, RunFinished, RunStarted, Warned, ignore
+from coa.forecast import Plan
 from coa.pipelines.base import Outcome
-from coa.plan import Plan
 from coa.report import answer_to_json
 from coa.runtime.budget import Budget
 from coa.runtime.caller import Caller, Route

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from coa import aio
 from coa.documents import Document
-from coa.plan import Plan
+from coa.forecast import Plan
 from coa.session import SourceLike
 from coa.types import Answer
 

@@ -13,11 +13,11 @@ from coa.config import Settings
 from coa.documents import Document, LoadFailure, load_all
 from coa.errors import UsageError
 from coa.events import Emit
+from coa.forecast import PROMPT_TOKENS_PER_SECOND, REPLY_TOKENS_PER_SECOND, Plan
 from coa.pipelines.base import Job, Pipeline
 from coa.pipelines.order import resolve_order
 from coa.pipelines.registry import resolve_pipeline
 from coa.pipelines.window import Window, divide, usable_size
-from coa.plan import PROMPT_TOKENS_PER_SECOND, REPLY_TOKENS_PER_SECOND, Plan
 from coa.prompts import Prompts
 from coa.runtime.caller import Caller
 from coa.runtime.prices import price_for

@@ -27,6 +27,13 @@ def test_the_public_names_are_these_and_sorted():
         _ = coa.nothing  # type: ignore[attr-defined]
 
 
+def test_no_module_hides_a_public_function():
+    for path in (ROOT / "coa").iterdir():
+        name = path.stem
+        if name in PUBLIC:
+            assert name in ("aio", "errors", "events", "stream", "testing"), f"the module {name!r} hides coa.{name}"
+
+
 @pytest.mark.parametrize("start", ["import coa", "import sys; sys.argv = ['coa', '--help']; import coa.__main__"])
 def test_nothing_heavy_is_loaded(start: str):
     code = f"import atexit, sys\natexit.register(lambda: print(' '.join(sys.modules), file=sys.stderr))\n{start}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from coa.cli.run import as_json as to_json
-from coa.plan import Plan
+from coa.forecast import Plan
 
 
 def render_plan(plan: Plan, *, as_json: bool) -> str:

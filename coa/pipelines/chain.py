@@ -11,13 +11,12 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, TypedDict
 
-from coa.agents.base import prompt_tokens
 from coa.agents.citing import Cited, cite
-from coa.agents.manager import Manager, quote_line
-from coa.errors import ContextOverflow, InvalidReply
+from coa.errors import InvalidReply
 from coa.events import StepDone
+from coa.pipelines.answering import answer
 from coa.pipelines.base import Calls, Job, Outcome
-from coa.pipelines.reading import State, read_chunk, shrink
+from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window, divide
 from coa.types import Chunk, Coverage, Evidence, Notes, Span, Unread
 
@@ -89,7 +88,7 @@ class ChainOfAgents:
 def outcome(state: ChainState, job: Job) -> Outcome:
     """The final state of the graph as a cited text with its coverage."""
     documents = {document.id: document for document in job.documents}
-    cited = cite(state.get("text", ""), _notes(state), documents, job.ctx.fence.tag)
+    cited = cite(state.get("text", ""), notes_of(state), documents, job.ctx.fence.tag)
     failed = tuple(_unread(item) for item in state.get("unread", []))
     n = len(job.chunks)
     return Outcome(
@@ -107,7 +106,7 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
     job: Job = runtime.context
     i = state.get("i", 0)
     chunk = job.chunks[job.order[i]]
-    done = await read_chunk(chunk, i + 1, State(notes=_notes(state), window=_window(state, job)), job)
+    done = await read_chunk(chunk, i + 1, State(notes=notes_of(state), window=window_of_state(state, job)), job)
     unread = list(state.get("unread", []))
     if done.unread is not None:
         unread.append(_unread_dict(done.unread))
@@ -134,39 +133,17 @@ async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
     unread = state.get("unread", [])
     if len(unread) == len(job.chunks):
-        raise InvalidReply(
-            f"none of the {len(unread)} parts could be read; the last one failed with {unread[-1]['reason']}"
-        )
-    text = await _answer(_notes(state), _window(state, job), job)
+        raise nothing_read(len(unread), str(unread[-1]["reason"]))
+    text = await answer(notes_of(state), window_of_state(state, job), job)
     event = StepDone(done=len(job.chunks) + 1, steps=len(job.chunks) + 1, usage=job.usage(), outcome="answered")
     job.emit(event)
     runtime.stream_writer(event)
     return {"text": text}
 
 
-async def _answer(notes: Notes, window: Window, job: Job) -> str:
-    """Ask the manager; when the server finds the prompt too long, show fewer quotes and ask again."""
-    manager = Manager()
-    while True:
-        quotes = _quotes_that_fit(notes, window, job)
-        request = manager.request(notes, quotes, job.ctx, max_tokens=window.answer)
-        try:
-            return await manager.run(request, job.ctx)
-        except ContextOverflow as error:
-            if not quotes:
-                raise
-            window = shrink(window, error, prompt_tokens(request.messages, job.ctx.counter), job)
-
-
-def _quotes_that_fit(notes: Notes, window: Window, job: Job) -> tuple[Evidence, ...]:
-    room = window.room_for_quotes(notes.tokens)
-    fitting: list[Evidence] = []
-    for item in notes.evidence:
-        room -= job.ctx.counter.count(quote_line(item)) + 1
-        if room < 0:
-            break
-        fitting.append(item)
-    return tuple(fitting)
+def nothing_read(parts: int, reason: str) -> InvalidReply:
+    """There is nothing to answer from."""
+    return InvalidReply(f"none of the {parts} parts could be read; the last one failed with {reason}")
 
 
 def _warnings(state: ChainState, cited: Cited) -> tuple[str, ...]:
@@ -178,12 +155,14 @@ def _warnings(state: ChainState, cited: Cited) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _window(state: ChainState, job: Job) -> Window:
+def window_of_state(state: ChainState, job: Job) -> Window:
+    """The window as the run has learned it."""
     size = state.get("size", job.window.size)
     return job.window if size == job.window.size else divide(size, job.ctx)
 
 
-def _notes(state: ChainState) -> Notes:
+def notes_of(state: ChainState) -> Notes:
+    """The notes of a state."""
     if not (raw := state.get("notes")):
         return Notes()
     evidence = tuple(

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from coa.errors import UsageError
 from coa.pipelines.base import Pipeline
 from coa.pipelines.chain import ChainOfAgents
+from coa.pipelines.tree import Tree
 
-TOPOLOGIES: Mapping[str, Callable[[], Pipeline]] = MappingProxyType({"chain": ChainOfAgents})
+TOPOLOGIES: Mapping[str, Callable[[], Pipeline]] = MappingProxyType({"chain": ChainOfAgents, "tree": Tree})
 
 
 def resolve_pipeline(topology: str) -> Pipeline:

@@ -78,7 +78,7 @@ class Index:
         """The documents of the index."""
         return self._store.sources()
 
-    def add(self, documents: Sequence[Document], progress: Progress = lambda *_: None) -> int:
+    def add(self, documents: Sequence[Document], progress: Progress | None = None) -> int:
         """Index documents; one whose path and content are known is left as it is. Returns how many were indexed.
 
         Each document is committed as a whole: a killed process loses the one it was at.
@@ -90,7 +90,8 @@ class Index:
             if changed:
                 self._store.put(document, self._entries(document))
                 added += 1
-            progress(document, changed)
+            if progress is not None:
+                progress(document, changed)
         return added
 
     def remove(self, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Every Python block of docs/testing.md runs as it stands there."""
+"""Every Python block of the documentation runs as it stands there."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ import pytest
 
 from coa.testing import FAULTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+ROOT = Path(__file__).parents[2]
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
+]
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+@pytest.mark.parametrize("block", BLOCKS)
 def test_block_runs(block: str) -> None:
-    result = subprocess.run([sys.executable, "-W", "error", "-c", block], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
 
 def test_the_page_names_every_fault() -> None:
-    assert len(BLOCKS) == 3
-    text = PAGE.read_text("utf-8")
+    assert len(BLOCKS) >= 4
+    text = (ROOT / "docs" / "testing.md").read_text("utf-8")
     assert [name for name in FAULTS if f"`{name}`" not in text] == ["healthy"]

@@ -55,6 +55,8 @@ class OfflineModel:
         """
         if request.role == "worker":
             text = await asyncio.to_thread(self._read, request.inputs, request.max_tokens)
+        elif request.role == "merger":
+            text = self._merge(request.inputs["notes"], request.inputs["kind"], request.max_tokens)
         elif request.role == "manager":
             text = await asyncio.to_thread(_answer, request.inputs)
         else:
@@ -82,6 +84,12 @@ class OfflineModel:
         pool = _pool(notes)
         known = _best_first(pool, inputs["kind"], min(_POOL - len(new), room // _TOKENS_A_LINE))
         return "\n".join([*(f"[{pool[i].marker}] {pool[i].score:.3f}" for i in sorted(known)), *lines])
+
+    def _merge(self, notes: Notes, kind: str, max_tokens: int) -> str:
+        """The best lines of several notes."""
+        pool = _pool(notes)
+        best = _best_first(pool, kind, max_tokens // _TOKENS_A_LINE)
+        return "\n".join(f"[{pool[i].marker}] {pool[i].score:.3f}" for i in sorted(best)) or _NOTHING
 
     def _within(self, sentences: Sequence[Scored], tokens: int) -> list[Scored]:
         """As many of the best as their quotes fit, in reading order."""
