@@ -1,0 +1,1 @@
+"""Traceback: which segments of the source caused a claim."""

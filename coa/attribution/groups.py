@@ -1,0 +1,12 @@
+"""Cutting a list of segments into parts of nearly equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def cut(ids: Sequence[int], parts: int) -> list[tuple[int, ...]]:
+    """At most ``parts`` consecutive groups, none empty."""
+    n = len(ids)
+    edges = [i * n // parts for i in range(parts + 1)]
+    return [tuple(ids[a:b]) for a, b in zip(edges, edges[1:], strict=False) if a < b]
