@@ -13,19 +13,15 @@ from pathlib import Path
 
 from coa.config import Settings, default_run_dir
 from coa.documents import Document
-from coa.errors import CoaError, DeadlineExceeded, InputChanged, Interrupted, UsageError
+from coa.errors import DeadlineExceeded, InputChanged, UsageError
 from coa.events import Emit, RunFinished, RunStarted, Warned, ignore
 from coa.forecast import Plan
 from coa.pipelines.base import Outcome
 from coa.report import answer_to_json
-from coa.runtime.budget import Budget
-from coa.runtime.caller import Caller, Route
-from coa.runtime.journal import Journal, MemoryJournal
-from coa.runtime.limiter import Limiter
+from coa.runtime.caller import caller_for
+from coa.runtime.journal import Journal
 from coa.runtime.manifest import Manifest, new_manifest
-from coa.runtime.prices import dearest, price_for
-from coa.runtime.retry import RetryPolicy
-from coa.runtime.runs import OpenRun, Runs, Warn
+from coa.runtime.runs import OpenRun, Runs, Warn, open_journal
 from coa.serving.base import Model
 from coa.session import ReadStdin, Session, SourceLike, prepare
 from coa.types import Answer, Coverage, Span, Task, Unread, Usage
@@ -83,6 +79,10 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     """
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run_id)
+    if manifest.task.kind == "trace":
+        raise UsageError(
+            f"run {manifest.run_id!r} is a trace", hint="Give the same `coa trace` again: finished calls are kept."
+        )
     if settings.model not in (None, manifest.model) and model is None:
         raise UsageError(
             f"run {manifest.run_id!r} was begun with the model {manifest.model!r}",
@@ -100,7 +100,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     kept = _Kept(lambda: runs.stdin(manifest))
     session = await prepare(manifest.task, manifest.sources, same, stdin=kept.read, model=model)
     try:
-        _check_unchanged(manifest, session.documents)
+        check_unchanged(manifest, session.documents)
     except InputChanged:
         await session.close()
         raise
@@ -150,24 +150,13 @@ def _opened(
         topology=session.settings.topology,
         order=session.settings.order,
     )
-    if not session.settings.journal:
-        yield manifest.run_id, MemoryJournal(), None
-        return
-    runs = Runs(session.settings.run_dir or default_run_dir())
-    with runs.open(manifest, durable=session.settings.durable, stdin=kept.data, warn=warn) as opened:
-        try:
-            yield manifest.run_id, opened.journal, opened
-        except CoaError as error:
-            opened.finish("failed", error=f"{error.code}: {error.message}")
-            raise
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            opened.finish("interrupted", error=Interrupted.__name__)
-            raise
+    with open_journal(manifest, session.settings, stdin=kept.data, warn=warn) as (journal, opened):
+        yield manifest.run_id, journal, opened
 
 
 async def _carry_out(session: Session, run_id: str, journal: Journal, mended: Sequence[str], emit: Emit) -> Answer:
     settings = session.settings
-    caller = _caller(session, journal, emit)
+    caller = caller_for((session.model, *session.fallbacks), settings, journal, emit)
     steps = session.pipeline.steps(len(session.chunks))
     emit(RunStarted(run_id=run_id, model=session.model.name, chunks=len(session.chunks), steps=steps))
     try:
@@ -179,27 +168,6 @@ async def _carry_out(session: Session, run_id: str, journal: Journal, mended: Se
     for warning in answer.warnings:
         emit(Warned(message=warning))
     return answer
-
-
-def _caller(session: Session, journal: Journal, emit: Emit) -> Caller:
-    settings = session.settings
-    routes = tuple(
-        Route(model=model, price=price_for(model.name, settings.prices))
-        for model in (session.model, *session.fallbacks)
-    )
-    return Caller(
-        routes,
-        journal,
-        limiter=Limiter(settings.concurrency),
-        budget=Budget(
-            max_calls=settings.max_calls,
-            max_tokens=settings.max_tokens,
-            max_cost=settings.max_cost,
-            price=dearest([route.price for route in routes]),
-        ),
-        policy=RetryPolicy(retries=settings.retries, timeout=settings.timeout),
-        emit=emit,
-    )
 
 
 def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, events: Sequence[str]) -> Answer:
@@ -224,7 +192,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, event
     )
 
 
-def _check_unchanged(manifest: Manifest, documents: Sequence[Document]) -> None:
+def check_unchanged(manifest: Manifest, documents: Sequence[Document]) -> None:
     now = {document.id: document.sha256 for document in documents}
     for source in manifest.documents:
         if now.get(source.id) != source.sha256:

@@ -116,10 +116,10 @@ async def prepare(
     """
     _check(task, sources)
     pipeline, order = resolve_pipeline(settings.topology), resolve_order(settings.order)
-    documents, failures = await _load(sources, stdin)
+    documents, failures = await load_sources(sources, stdin)
     model = model or resolve_model(settings)
     fallbacks = resolve_fallbacks(settings)
-    window_tokens = settings.window or await _window(model, *fallbacks)
+    window_tokens = settings.window or await default_window(model, *fallbacks)
     ctx = Context(call=_closed, counter=model.counter, prompts=Prompts(), fence=fence_for(documents), task=task)
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
@@ -157,13 +157,19 @@ def _check(task: Task, sources: Sequence[SourceLike]) -> None:
         raise UsageError(f"a text of {task.words} words cannot be written", hint="Give a positive number of words.")
 
 
-async def _window(*models: Model) -> int:
+async def default_window(*models: Model) -> int:
+    """The window where none was given: the smallest of the models', and no more than models read well."""
     return min(DEFAULT_WINDOW, *[await window_of(model) for model in models])
 
 
-async def _load(
+async def load_sources(
     sources: Sequence[SourceLike], stdin: ReadStdin | None
 ) -> tuple[tuple[Document, ...], tuple[LoadFailure, ...]]:
+    """What can be loaded, and what cannot.
+
+    Raises:
+        InputError: nothing can.
+    """
     given = tuple(source for source in sources if isinstance(source, Document))
     paths = [source for source in sources if not isinstance(source, Document)]
     loaded = await asyncio.to_thread(load_all, paths, stdin=stdin)

@@ -1,9 +1,9 @@
 """Precision, recall and cost of the searches on simulated utilities whose sources are known.
 
-    python benchmarks/attribution/run.py [--n 100 1000] [--tau 0.4] [--trials 15] [--methods auto tracllm contextcite]
+    python benchmarks/attribution/run.py [--n 100 1000] [--tau 0.4] [--trials 15] [--methods auto tracllm]
 
-Equivalents are tokens of segments shown, in prompts that hold the whole context. An empty finding has precision 1 where there is
-no source; recall is 1 where there is none to find.
+Equivalents are tokens of segments shown, in prompts that hold the whole context. An empty finding has precision 1 where
+there is no source; recall is 1 where there is none to find.
 """
 
 from __future__ import annotations
@@ -55,9 +55,8 @@ async def measure(method: str, n: int, family: Family, tau: float, trials: int) 
         usage = ledger.usage
         rows.append((precision, recall, usage.calls, usage.equivalents, usage.rounds, usage.calls / usage.asked))
     p, r, calls, equivalents, rounds, distinct = (mean(column) for column in zip(*rows, strict=True))
-    return (
-        f"{method:12} {n:6} {tau:4} {family:11} {p:5.2f} {r:5.2f} {calls:8.0f} {equivalents:7.1f} {rounds:6.0f} {distinct:6.2f}"
-    )
+    cost = f"{calls:8.0f} {equivalents:7.1f} {rounds:6.0f} {distinct:6.2f}"
+    return f"{method:12} {n:6} {tau:4} {family:11} {p:5.2f} {r:5.2f} {cost}"
 
 
 async def main() -> None:

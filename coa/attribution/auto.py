@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -38,8 +39,6 @@ async def find_causes(utility: Utility, search: Search) -> Found:
 
 async def measured_noise(utility: Utility, seed: int = 0) -> float:
     """Standard deviation of v between coalitions that should not differ, in nats: single bystanders, by their MAD."""
-    import random
-
     if utility.n < 2 * _NOISE_SAMPLES:
         return 0.0
     bystanders = random.Random(seed).sample(range(utility.n), _NOISE_SAMPLES)
@@ -67,7 +66,7 @@ async def examine(utility: Utility, found: Sequence[int], search: Search, method
     )
 
 
-async def _attempts(utility: Utility, search: Search):  # noqa: ANN202
+async def _attempts(utility: Utility, search: Search) -> AsyncGenerator[tuple[str, list[int]]]:
     """(method, segments) of one search after the other; an empty list ends them: the context explains nothing."""
     found = await _pruned(utility, await certify(utility, search), search)
     v_all, v_none = await utility.values([frozenset(range(utility.n)), frozenset()])

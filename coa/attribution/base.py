@@ -1,7 +1,7 @@
 """The words of traceback: segments, scorers, and what a trace found.
 
-A *coalition* is a set of segments, named by their numbers in document order; v(S) is the log-probability of the answer (or
-of one claim of it), in nats, when the model sees the segments of S and no others.
+A *coalition* is a set of segments, named by their numbers in document order; v(S) is the log-probability of the answer
+(or of one claim of it), in nats, when the model sees the segments of S and no others.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Utility(Protocol):
         ...
 
     async def values(self, coalitions: Sequence[Coalition]) -> list[float]:
-        """v of each coalition, in nats; one call is one batch, scored side by side.
+        """The value of each coalition, in nats; one call is one batch, scored side by side.
 
         Raises:
             BudgetSpent: the batch does not fit in what is left; nothing of it was scored.
@@ -153,4 +153,6 @@ class Found:
         """The result in two words."""
         if not self.causes:
             return "not explained by the context"
+        if self.method == "support":
+            return "support only"
         return "certified" if self.certified else "partly explained"

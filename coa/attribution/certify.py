@@ -14,7 +14,7 @@ async def certify(utility: Utility, search: Search) -> list[int]:
     v_all, v_none = await utility.values([frozenset(pool), frozenset()])
     groups = cut(pool, search.groups)
     values = await utility.values([frozenset(group) for group in groups])
-    total = max(v_all, *values) - v_none
+    total = max([v_all, *values]) - v_none
     slack = max(search.epsilon, 0.25 * total)
     found: list[int] = []
     if total < search.epsilon:

@@ -24,11 +24,11 @@ class TraceUsage:
         rounds: Batches sent one after the other.
     """
 
-    asked: int
-    calls: int
-    tokens: int
-    equivalents: float
-    rounds: int
+    asked: int = 0
+    calls: int = 0
+    tokens: int = 0
+    equivalents: float = 0.0
+    rounds: int = 0
 
 
 class Ledger:
@@ -117,7 +117,7 @@ class ClaimUtility:
         return self._ledger.n
 
     async def values(self, coalitions: Sequence[Coalition]) -> list[float]:
-        """v of each coalition, in nats."""
+        """The value of each coalition, in nats."""
         return [float(row[self._columns].sum()) for row in await self._ledger.logprobs(coalitions)]
 
 

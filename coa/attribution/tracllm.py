@@ -1,7 +1,7 @@
-"""TracLLM (arXiv 2506.04202, sections 4.2 and 4.3): informed search with STC, LOO and denoised Shapley, and their ensemble.
+"""TracLLM (arXiv 2506.04202, sections 4.2 and 4.3): informed search by STC, LOO, denoised Shapley; their ensemble.
 
-The published algorithm on ids instead of words (duplicates stay apart), with every repeated value taken from the ledger.
-With no more than K segments, where the published code fails, the segments are scored once.
+The published algorithm on ids instead of words (duplicates stay apart), with every repeated value taken from the
+ledger. With no more than K segments, where the published code fails, the segments are scored once.
 """
 
 from __future__ import annotations

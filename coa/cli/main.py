@@ -13,6 +13,7 @@ import typer
 from coa import __version__
 from coa.cli import commands, retrieval, runs
 from coa.cli import options as o
+from coa.cli import trace as tracing
 from coa.cli.console import note, write_result
 from coa.config import load_settings
 from coa.errors import CoaError
@@ -29,6 +30,7 @@ app.command()(commands.ask)
 app.command()(commands.text)
 app.command()(retrieval.index)
 app.command()(retrieval.search)
+app.command()(tracing.trace)
 app.command("show")(runs.show_run)
 app.command()(runs.resume)
 app.add_typer(runs.runs, name="runs")

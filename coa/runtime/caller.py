@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from coa.config import Settings
 from coa.errors import CallTimeout, ContextOverflow, InvalidReply, ModelError, RateLimited, RequestRejected
 from coa.events import CallDone, Emit, Warned, ignore
 from coa.runtime.budget import Amount, Budget
 from coa.runtime.clock import Clock, SystemClock
 from coa.runtime.journal import Journal, Overflow, Record, request_key
 from coa.runtime.limiter import Limiter
-from coa.runtime.prices import Price
+from coa.runtime.prices import Price, dearest, price_for
 from coa.runtime.retry import RetryPolicy
 from coa.serving.base import Model, Reply, Request
 from coa.types import Usage
@@ -207,3 +208,21 @@ class Caller:
 def _record(request: Request, outcome: Reply | Overflow, seconds: float) -> Record:
     messages = tuple((message.role, message.content) for message in request.messages)
     return Record(role=request.role, messages=messages, outcome=outcome, seconds=round(seconds, 3))
+
+
+def caller_for(models: Sequence[Model], settings: Settings, journal: Journal, emit: Emit = ignore) -> Caller:
+    """A caller with the limits of the settings; the models after the first take over when it fails."""
+    routes = tuple(Route(model=model, price=price_for(model.name, settings.prices)) for model in models)
+    return Caller(
+        routes,
+        journal,
+        limiter=Limiter(settings.concurrency),
+        budget=Budget(
+            max_calls=settings.max_calls,
+            max_tokens=settings.max_tokens,
+            max_cost=settings.max_cost,
+            price=dearest([route.price for route in routes]),
+        ),
+        policy=RetryPolicy(retries=settings.retries, timeout=settings.timeout),
+        emit=emit,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import shutil
 from collections.abc import Callable, Generator
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from coa.errors import RunLocked, RunNotFound
+from coa.config import Settings, default_run_dir
+from coa.errors import CoaError, Interrupted, RunLocked, RunNotFound
 from coa.runtime.files import private_directory, storage, write_atomically
 from coa.runtime.journal import Journal, MemoryJournal, SqliteJournal
 from coa.runtime.lock import held, is_held
@@ -103,6 +105,19 @@ class Runs:
         """Where the run's files are."""
         return self._folder(manifest.run_id)
 
+    def answer(self, manifest: Manifest) -> str:
+        """The answer of a finished run, as JSON.
+
+        Raises:
+            RunNotFound: it has none yet.
+        """
+        try:
+            return (self.folder(manifest) / _ANSWER).read_text("utf-8")
+        except OSError:
+            raise RunNotFound(
+                f"run {manifest.run_id!r} has no answer yet", hint=f"Finish it first: coa resume {manifest.run_id}"
+            ) from None
+
     def stdin(self, manifest: Manifest) -> bytes:
         """What the run read from standard input.
 
@@ -155,6 +170,30 @@ class Runs:
         if run_id in ("", ".", "..") or Path(run_id).name != run_id or "\\" in run_id:
             raise RunNotFound(f"{run_id!r} is no run id")
         return self._directory / run_id
+
+
+@contextmanager
+def open_journal(
+    manifest: Manifest, settings: Settings, *, stdin: bytes | None = None, warn: Warn = lambda _: None
+) -> Generator[tuple[Journal, OpenRun | None]]:
+    """The run's journal: on disk and locked, or in memory when the settings say so. How it failed is written down.
+
+    Raises:
+        RunLocked, StorageFailed, JournalCorrupt: as `Runs.open`.
+    """
+    if not settings.journal:
+        yield MemoryJournal(), None
+        return
+    runs = Runs(settings.run_dir or default_run_dir())
+    with runs.open(manifest, durable=settings.durable, stdin=stdin, warn=warn) as opened:
+        try:
+            yield opened.journal, opened
+        except CoaError as error:
+            opened.finish("failed", error=f"{error.code}: {error.message}")
+            raise
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            opened.finish("interrupted", error=Interrupted.__name__)
+            raise
 
 
 def _begun(manifest: Manifest, folder: Path) -> Manifest:

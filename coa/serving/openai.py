@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -108,12 +109,26 @@ class OpenAIModel:
             ModelError: see `coa.errors`.
         """
         client = await self._client()
-        try:
-            async with asyncio.timeout(self.timeout):
-                return await self._send(client, request)
-        except TimeoutError:
-            failure = Failure(timed_out=True, message=f"no whole reply within {self.timeout:g} s")
-            raise self._error(failure, request) from None
+        async with self._in_time(request):
+            return await self._send(client, request)
+
+    async def post(self, path: str, parameters: Mapping[str, Any], request: Request) -> Mapping[str, object]:
+        """Send to another path of the API, once, and return the body.
+
+        Args:
+            path: Such as ``/completions``.
+            parameters: The body, without ``model``.
+            request: What it is sent for: its text is kept out of error messages.
+
+        Raises:
+            ModelError: see `coa.errors`.
+        """
+        client = await self._client()
+        async with self._in_time(request):
+            content, failure = await _post(client, {"model": self._model, **parameters}, path)
+        if failure is not None:
+            raise self._error(failure, request)
+        return body_of(content, model=self.name)
 
     async def close(self) -> None:
         """Close the connections; the next call would open them anew."""
@@ -135,6 +150,15 @@ class OpenAIModel:
             if other is None or other in tried:
                 raise self._error(failure, request)
             self._dialect = other
+
+    @asynccontextmanager
+    async def _in_time(self, request: Request) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(self.timeout):
+                yield
+        except TimeoutError:
+            failure = Failure(timed_out=True, message=f"no whole reply within {self.timeout:g} s")
+            raise self._error(failure, request) from None
 
     def _reply(self, content: bytes, request: Request) -> Reply:
         body = body_of(content, model=self.name)
@@ -201,7 +225,9 @@ def _open(base_url: str, key: str, timeout: float) -> AsyncOpenAI:
     return client
 
 
-async def _post(client: AsyncOpenAI, parameters: dict[str, Any]) -> tuple[bytes, Failure | None]:
+async def _post(
+    client: AsyncOpenAI, parameters: dict[str, Any], path: str = "/chat/completions"
+) -> tuple[bytes, Failure | None]:
     """The body of a response with a good status, or what went wrong.
 
     The body is taken raw: the SDK's own parsing lets pages of proxies and missing fields through without a word, and
@@ -210,9 +236,7 @@ async def _post(client: AsyncOpenAI, parameters: dict[str, Any]) -> tuple[bytes,
     import openai
 
     try:
-        response: Any = await client.post(
-            "/chat/completions", cast_to=object, body=parameters, options={"headers": _RAW_RESPONSE}
-        )
+        response: Any = await client.post(path, cast_to=object, body=parameters, options={"headers": _RAW_RESPONSE})
         return response.http_response.content, None
     except openai.APIStatusError as error:
         headers = {str(name).lower(): str(value) for name, value in error.response.headers.items()}

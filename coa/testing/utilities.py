@@ -1,7 +1,7 @@
 """Simulated utilities: v(S) of an answer whose true sources are known, for testing searches without a model.
 
-v(S) = -14 + gain(S) (1 - 0.03 log2(1 + |S|)) + sum of e_i over S / sqrt(1 + |S|) + noise(S), in nats. The noise is fixed for
-each coalition, as a model's is: asking twice tells nothing.
+v(S) = -14 + gain(S) (1 - 0.03 log2(1 + |S|)) + sum of e_i over S / sqrt(1 + |S|) + noise(S), in nats. The noise is
+fixed for each coalition, as a model's is: asking twice tells nothing.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ class SimulatedScorer:
         return (0,)
 
     async def logprobs(self, coalitions: Sequence[Coalition]) -> list[NDArray[np.float64]]:
-        """v of each coalition as an array of shape ``(1,)``."""
+        """The value of each coalition as an array of shape ``(1,)``."""
         import numpy as np
 
         return [np.array([self.value(coalition)]) for coalition in coalitions]
 
     def value(self, coalition: Coalition) -> float:
-        """v of one coalition, in nats."""
+        """The value of one coalition, in nats."""
         size = len(coalition)
         noise = random.Random(f"{self._seed}|{sorted(coalition)}").gauss(0, self._tau)
         gain = self._gain(coalition) * (1 - 0.03 * math.log2(1 + size))
