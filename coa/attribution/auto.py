@@ -7,12 +7,14 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from statistics import median
 
+from coa.attribution.averaged import AveragedUtility
 from coa.attribution.base import BudgetSpent, Cause, Found, Role, Search, Utility
 from coa.attribution.certify import certify
 from coa.attribution.robust import random_halves, substitutes
 from coa.attribution.shapley import EXACT_UP_TO, exact_shapley
 
 _NOISE_SAMPLES = 8
+_MOST_REPEATS = 8
 _MAD_TO_SD = 1.4826
 
 
@@ -22,10 +24,10 @@ async def find_causes(utility: Utility, search: Search) -> Found:
     *Sufficiency*: the segments alone raise v to within a quarter of the whole gain. *Necessity*: without them, at most
     0.3 of the gain is left. A budget that ends gives the best so far, marked ``complete=False``.
     """
-    search = await _adjusted(utility, search)
+    raw, (utility, search) = utility, await _adjusted(utility, search)
     best: list[int] = []
     try:
-        async for method, found in _attempts(utility, search):
+        async for method, found in _attempts(utility, raw, search):
             result = await examine(utility, found, search, method)
             if not found or result.certified:
                 return result
@@ -66,14 +68,17 @@ async def examine(utility: Utility, found: Sequence[int], search: Search, method
     )
 
 
-async def _attempts(utility: Utility, search: Search) -> AsyncGenerator[tuple[str, list[int]]]:
-    """(method, segments) of one search after the other; an empty list ends them: the context explains nothing."""
+async def _attempts(utility: Utility, raw: Utility, search: Search) -> AsyncGenerator[tuple[str, list[int]]]:
+    """(method, segments) of one search after the other; an empty list ends them: the context explains nothing.
+
+    Random halves average the noise themselves and take the ``raw`` utility.
+    """
     found = await _pruned(utility, await certify(utility, search), search)
     v_all, v_none = await utility.values([frozenset(range(utility.n)), frozenset()])
     if found or v_all - v_none < search.epsilon:
         yield "certify", found
     for turn, halves in enumerate(search.halves):
-        found = await random_halves(utility, search, halves, search.seed + 10_000 * turn)
+        found = await random_halves(raw, search, halves, search.seed + 10_000 * turn)
         found = await _pruned(utility, found, search)
         if not found:
             continue
@@ -90,14 +95,17 @@ async def _pruned(utility: Utility, found: Sequence[int], search: Search) -> lis
     return sorted((i for i in phi if phi[i] >= least), key=lambda i: -phi[i])
 
 
-async def _adjusted(utility: Utility, search: Search) -> Search:
-    """Measure the noise first: what lies within two standard deviations counts as nothing."""
+async def _adjusted(utility: Utility, search: Search) -> tuple[Utility, Search]:
+    """Measure the noise first: average it down, and count what is left of it, twice, as nothing."""
     try:
         noise = await measured_noise(utility, search.seed)
     except BudgetSpent:
-        return search
-    epsilon = max(search.epsilon, 2 * noise)
-    return replace(search, epsilon=epsilon, prune=search.prune and 2 * noise <= 2 * search.epsilon)
+        return utility, search
+    if 2 * noise <= search.epsilon:
+        return utility, search
+    repeats = min(_MOST_REPEATS, max(3, round((2 * noise / search.epsilon) ** 2)))
+    left = 2 * noise / repeats**0.5
+    return AveragedUtility(utility, repeats, search.seed), replace(search, epsilon=max(search.epsilon, left))
 
 
 async def _causes(utility: Utility, found: Sequence[int], search: Search, total: float) -> tuple[Cause, ...]:
