@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coa import aio, errors, events, stream, testing
-    from coa.blocking import ask, index, load, plan, resume, summarize
+    from coa.attribution.trace import Trace, TraceOptions
+    from coa.blocking import ask, index, load, plan, resume, summarize, trace
     from coa.config import Settings
     from coa.documents import Document, Limits
     from coa.errors import CoaError
@@ -42,6 +43,8 @@ __all__ = [
     "Source",
     "Span",
     "Task",
+    "Trace",
+    "TraceOptions",
     "Unread",
     "Usage",
     "aio",
@@ -55,10 +58,12 @@ __all__ = [
     "stream",
     "summarize",
     "testing",
+    "trace",
 ]
 
 _HOMES = {
-    "coa.blocking": ("ask", "index", "load", "plan", "resume", "summarize"),
+    "coa.blocking": ("ask", "index", "load", "plan", "resume", "summarize", "trace"),
+    "coa.attribution.trace": ("Trace", "TraceOptions"),
     "coa.config": ("Settings",),
     "coa.documents": ("Document", "Limits"),
     "coa.errors": ("CoaError",),

@@ -24,9 +24,10 @@ from coa.session import SourceLike
 from coa.types import Answer, Task
 
 if TYPE_CHECKING:
+    from coa.attribution.trace import Trace, TraceOptions
     from coa.retrieval.index import Index
 
-__all__ = ["ask", "index", "load", "plan", "resume", "summarize"]
+__all__ = ["ask", "index", "load", "plan", "resume", "summarize", "trace"]
 
 Sources = SourceLike | Sequence[SourceLike]
 
@@ -124,6 +125,40 @@ async def resume(run_id: str, *, on_event: Emit = ignore, **options: Any) -> Ans
     """Take up a run where it stopped; finished calls come from its journal."""
     settings, _ = _settings(None, options)
     return await api.resume(run_id, settings, emit=on_event)
+
+
+async def trace(
+    source: Sources,
+    question: str,
+    answer: str,
+    *,
+    how: TraceOptions | None = None,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Trace:
+    """Find the sentences of the sources that each claim of an answer rests on.
+
+    Args:
+        source: A path, a `coa.Document`, or several: what the answer was made from.
+        question: The question that was answered.
+        answer: Its text; citation numbers such as ``[2]`` are taken out.
+        how: Method, scorer, budget; see `coa.attribution.trace.TraceOptions`.
+        model: The model that scores; ``offline`` compares wording only.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`.
+
+    Raises:
+        CoaError: any of the tree in `coa.errors`.
+    """
+    from coa.attribution.trace import trace as run_trace
+    from coa.session import load_sources
+
+    settings, own = _settings(model, options)
+    documents, failures = await load_sources(_sources(source), None)
+    if failures:
+        raise failures[0].error
+    return await run_trace(question, answer, documents, settings, how, emit=on_event, model=own)
 
 
 def _sources(source: Sources) -> tuple[SourceLike, ...]:

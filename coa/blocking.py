@@ -15,6 +15,7 @@ from coa.session import SourceLike
 from coa.types import Answer
 
 if TYPE_CHECKING:
+    from coa.attribution.trace import Trace
     from coa.retrieval.index import Index
 
 T = TypeVar("T")
@@ -50,6 +51,11 @@ def plan(source: SourceLike | Sequence[SourceLike], question: str | None = None,
 def resume(run_id: str, **options: Any) -> Answer:
     """Take up a run where it stopped. See `coa.aio.resume`."""
     return _run(aio.resume(run_id, **options))
+
+
+def trace(source: SourceLike | Sequence[SourceLike], question: str, answer: str, **options: Any) -> Trace:
+    """Find the sentences that each claim of an answer rests on. See `coa.aio.trace`."""
+    return _run(aio.trace(source, question, answer, **options))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

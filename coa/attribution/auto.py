@@ -13,7 +13,8 @@ from coa.attribution.certify import certify
 from coa.attribution.robust import random_halves, substitutes
 from coa.attribution.shapley import EXACT_UP_TO, exact_shapley
 
-_NOISE_SAMPLES = 8
+_NOISE_SAMPLES = 16
+_FEWEST_SEGMENTS = 16
 _MOST_REPEATS = 8
 _MAD_TO_SD = 1.4826
 
@@ -36,14 +37,14 @@ async def find_causes(utility: Utility, search: Search) -> Found:
                 best = found
         return await examine(utility, best, search, "halves")
     except BudgetSpent:
-        return await _best_so_far(utility, best, search)
+        return await best_so_far(utility, best, search)
 
 
 async def measured_noise(utility: Utility, seed: int = 0) -> float:
     """Standard deviation of v between coalitions that should not differ, in nats: single bystanders, by their MAD."""
-    if utility.n < 2 * _NOISE_SAMPLES:
+    if utility.n < _FEWEST_SEGMENTS:
         return 0.0
-    bystanders = random.Random(seed).sample(range(utility.n), _NOISE_SAMPLES)
+    bystanders = random.Random(seed).sample(range(utility.n), min(_NOISE_SAMPLES, utility.n // 2))
     values = await utility.values([frozenset({i}) for i in bystanders])
     middle = median(values)
     return _MAD_TO_SD * median(abs(value - middle) for value in values)
@@ -132,7 +133,7 @@ def _role(alone: float, drop: float, found: int, search: Search, total: float) -
     return "copy"
 
 
-async def _best_so_far(utility: Utility, best: Sequence[int], search: Search) -> Found:
+async def best_so_far(utility: Utility, best: Sequence[int], search: Search) -> Found:
     """What is known when the budget ends; the certificates are those that are already paid for."""
     try:
         return replace(await examine(utility, best, search, "halves"), certified=False, complete=False)

@@ -64,6 +64,10 @@ class Ledger:
         """Number of segments."""
         return len(self._sizes)
 
+    def allow(self, equivalents: float | None) -> None:
+        """Set how many full-context prompts may have been spent in all, from here on."""
+        self._max_equivalents = equivalents
+
     @property
     def usage(self) -> TraceUsage:
         """What was consumed so far."""

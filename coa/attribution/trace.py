@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from coa.attribution.auto import examine, find_causes
-from coa.attribution.base import Found, Search, Segment, Utility
+from coa.attribution.auto import best_so_far, examine, find_causes
+from coa.attribution.base import BudgetSpent, Found, Search, Segment, Utility
 from coa.attribution.choose import SCORERS, Asked, Chosen, choose_scorer, overhead, room_for_segments, supports_only
 from coa.attribution.contextcite import contextcite
 from coa.attribution.ledger import ClaimUtility, Ledger, TraceUsage
@@ -39,14 +39,14 @@ class TraceOptions:
         scorer: ``auto``, ``logprobs``, ``regenerate``, ``support`` or ``hf:FOLDER``.
         k: Most sentences that one claim may be traced to.
         seed: Of every random choice.
-        max_equivalents: Full-context prompts whose tokens may be spent; None for no limit.
+        max_equivalents: Full-context prompts whose tokens may be spent, shared by the claims; None for no limit.
     """
 
     method: str = "auto"
     scorer: str = "auto"
     k: int = 5
     seed: int = 0
-    max_equivalents: float | None = None
+    max_equivalents: float | None = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +172,6 @@ class _Work:
             [segment.tokens for segment in segments],
             overhead=overhead(self.asked),
             max_calls=self.asked.settings.max_calls,
-            max_equivalents=self.options.max_equivalents,
         )
         found = [await self._one(ledger, chosen, index) for index in range(len(self.asked.claims))]
         account = _Account(
@@ -195,6 +194,8 @@ class _Work:
         if not chosen.scorer.offsets:
             await ledger.logprobs([frozenset()])
         claims = self.asked.claims
+        if (most := self.options.max_equivalents) is not None:
+            ledger.allow(most * (index + 1) / len(claims))  # What a claim leaves is the next one's.
         utility = ClaimUtility(ledger, _columns(chosen.scorer.offsets, claims, index))
         found = await METHODS[self.options.method](utility, Search(k=self.options.k, seed=self.options.seed))
         self.emit(StepDone(done=index + 1, steps=len(claims), usage=chosen.caller.usage, outcome="traced"))
@@ -258,11 +259,19 @@ def _columns(offsets: Sequence[int], claims: Sequence[tuple[int, int]], index: i
 
 
 async def _by_tracllm(utility: Utility, search: Search) -> Found:
-    return await examine(utility, list(await tracllm(utility, k=search.k, seed=search.seed)), search, "tracllm")
+    return await _examined("tracllm", tracllm(utility, k=search.k, seed=search.seed), utility, search)
 
 
 async def _by_contextcite(utility: Utility, search: Search) -> Found:
-    return await examine(utility, list(await contextcite(utility, k=search.k, seed=search.seed)), search, "contextcite")
+    return await _examined("contextcite", contextcite(utility, k=search.k, seed=search.seed), utility, search)
+
+
+async def _examined(method: str, ranking: Awaitable[dict[int, float]], utility: Utility, search: Search) -> Found:
+    """The certificates of what a published method ranks first; a budget that ends leaves nothing of it."""
+    try:
+        return await examine(utility, list(await ranking), search, method)
+    except BudgetSpent:
+        return await best_so_far(utility, (), search)
 
 
 METHODS: Mapping[str, Find] = MappingProxyType(

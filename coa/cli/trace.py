@@ -34,8 +34,8 @@ def trace(
     k: Annotated[int, typer.Option("-k", help="Sentences that one claim may be traced to.")] = 5,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     max_equivalents: Annotated[
-        float | None, typer.Option(help="Full-context prompts whose tokens may be spent at most.")
-    ] = None,
+        float, typer.Option(help="Full-context prompts whose tokens may be spent at most.")
+    ] = 100.0,
 ) -> None:
     """Find the sentences of the source that each claim of an answer rests on."""
     from coa.attribution.report import trace_to_html, trace_to_json, trace_to_text

@@ -1,0 +1,113 @@
+"""The report in a real headless Chromium, as a reader meets it."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import coa
+from coa.attribution.report import trace_to_html
+from coa.attribution.trace import trace
+from coa.config import Settings
+
+pytestmark = pytest.mark.slow
+ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
+FACT = "The treasurer Odalys Brandt hid the <b>ledger</b> beneath the organ & went home."
+ANSWER = "Odalys Brandt hid the ledger beneath the organ. Penguins whistle quietly."
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: the full test run installs it")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ARGUMENTS:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    started.set_window_size(1200, 900)
+    yield started
+    started.quit()
+
+
+async def report(tmp_path: Path, filler: int, name: str = "page.html") -> Path:
+    lines = [
+        f"On day {i} the ferry crossed the sound with {i % 97} crates of nails and nobody aboard.\n"
+        for i in range(filler)
+    ]
+    lines.insert(2 * filler // 3, FACT + "\n")
+    source = tmp_path / "source.txt"
+    source.write_text("\n".join(lines), "utf-8")
+    document = coa.load(source)
+    given = Settings(model="offline", run_dir=tmp_path / "runs")
+    found = await trace("Where <i>is</i> the ledger?", ANSWER, [document], given)
+    page = tmp_path / name
+    page.write_text(trace_to_html(found, [document]), "utf-8")
+    return page
+
+
+def in_view(browser, element) -> bool:
+    return browser.execute_script(
+        "const r = arguments[0].getBoundingClientRect(); return r.top >= 0 && r.bottom <= innerHeight;", element
+    )
+
+
+async def test_a_chip_leads_to_its_sentence_and_back(browser, tmp_path: Path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get((await report(tmp_path, 900)).as_uri())
+    mark = browser.find_element(By.CSS_SELECTOR, "mark#s1")
+    assert mark.text == FACT and not in_view(browser, mark)
+    assert browser.find_element(By.TAG_NAME, "h1").text == "Where <i>is</i> the ledger?"
+    browser.find_element(By.CSS_SELECTOR, ".answer .chip").click()
+    WebDriverWait(browser, 10).until(lambda _: in_view(browser, mark))
+    browser.find_element(By.CSS_SELECTOR, "mark#s1 + .chip").click()
+    claim = browser.find_element(By.ID, "c1")
+    WebDriverWait(browser, 10).until(lambda _: in_view(browser, claim))
+    browser.find_element(By.TAG_NAME, "body").send_keys("n")
+    WebDriverWait(browser, 10).until(lambda _: in_view(browser, mark))
+    assert "not explained" in browser.execute_script(
+        "return getComputedStyle(document.querySelector('.claim.none'), '::after').content"
+    )
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_marks_and_chips_can_be_read(browser, tmp_path: Path, scheme: str):
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    browser.get((await report(tmp_path, 5)).as_uri())
+    for selector in ("mark", ".chip", ".facts", ".answer", ".warning"):
+        ratio = browser.execute_script(CONTRAST, selector)
+        assert ratio >= 4.5, (scheme, selector, ratio)
+
+
+CONTRAST = """
+const parse = (c) => c.match(/[\\d.]+/g).map(Number);
+const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+const light = ([r, g, b]) => [r, g, b].map((v) => linear(v / 255))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const element = document.querySelector(arguments[0]);
+let behind = element;
+while (behind && parse(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
+const back = getComputedStyle(behind || document.body).backgroundColor;
+const [a, b] = [light(parse(getComputedStyle(element).color)), light(parse(back))];
+return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+"""
+
+
+async def test_half_a_million_words_open_at_once(browser, tmp_path: Path):
+    page = await report(tmp_path, 32_000)
+    began = time.monotonic()
+    browser.get(page.as_uri())
+    loaded = browser.execute_script("return performance.timing.domInteractive - performance.timing.navigationStart")
+    assert browser.execute_script("return document.querySelector('.source').textContent.length") > 2_500_000
+    print(f"interactive after {loaded} ms, driver waited {time.monotonic() - began:.1f} s")
