@@ -79,9 +79,10 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     """
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run_id)
-    if manifest.task.kind == "trace":
+    if manifest.task.kind in ("trace", "write"):
         raise UsageError(
-            f"run {manifest.run_id!r} is a trace", hint="Give the same `coa trace` again: finished calls are kept."
+            f"run {manifest.run_id!r} is taken up by its own command",
+            hint=f"Give the same `coa {manifest.task.kind}` again: finished calls are kept.",
         )
     if settings.model not in (None, manifest.model) and model is None:
         raise UsageError(

@@ -137,12 +137,12 @@ class Task:
     """What to do with the documents.
 
     Attributes:
-        kind: ``summary``, ``qa`` or ``trace``.
+        kind: ``summary``, ``qa``, ``trace`` or ``write``.
         query: The question, or the focus of a summary; None for a plain summary. Of a trace, question and answer.
         words: Length to aim at; None leaves it to the pipeline.
     """
 
-    kind: Literal["summary", "qa", "trace"]
+    kind: Literal["summary", "qa", "trace", "write"]
     query: str | None = None
     words: int | None = None
 

@@ -14,6 +14,7 @@ from coa import __version__
 from coa.cli import commands, retrieval, runs
 from coa.cli import options as o
 from coa.cli import trace as tracing
+from coa.cli import write as writing
 from coa.cli.console import note, write_result
 from coa.config import load_settings
 from coa.errors import CoaError
@@ -31,6 +32,8 @@ app.command()(commands.text)
 app.command()(retrieval.index)
 app.command()(retrieval.search)
 app.command()(tracing.trace)
+app.command()(writing.write)
+app.command()(writing.check)
 app.command("show")(runs.show_run)
 app.command()(runs.resume)
 app.add_typer(runs.runs, name="runs")

@@ -80,7 +80,7 @@ def _of_run(run: str, settings: Settings) -> tuple[Settings, list[str], str, str
 
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run)
-    if "-" in manifest.sources or manifest.task.kind == "trace":
+    if "-" in manifest.sources or manifest.task.kind in ("trace", "write"):
         raise UsageError(
             f"run {manifest.run_id!r} cannot be traced",
             hint="Give --source FILE --question TEXT --answer TEXT instead.",

@@ -16,7 +16,7 @@ from coa.sentences import sentence_spans
 from coa.serving.base import Reply, Request
 from coa.serving.offline.rank import Candidate, diverse, importance, relevance
 from coa.tokens import EstimateCounter, TokenCounter
-from coa.types import Notes, Passage
+from coa.types import Evidence, Notes, Passage
 
 VERSION = 2
 """Raised whenever the engine would choose other sentences; every reply names it."""
@@ -59,6 +59,8 @@ class OfflineModel:
             text = self._merge(request.inputs["notes"], request.inputs["kind"], request.max_tokens)
         elif request.role == "manager":
             text = await asyncio.to_thread(_answer, request.inputs)
+        elif request.role == "writer":
+            text = await asyncio.to_thread(_digest, request.inputs)
         else:
             raise RequestRejected(
                 f"the offline engine cannot play the role {request.role!r}", hint="Name a model with --model."
@@ -185,3 +187,11 @@ def _relevant(pool: Sequence[Scored], words: int) -> list[int]:
             break
         chosen.append(index)
     return chosen
+
+
+def _digest(inputs: Mapping[str, Any]) -> str:
+    """Sentences that stand for a stretch of the sources, in its order, each with its marker."""
+    evidence: Sequence[Evidence] = [item for item in inputs["evidence"] if _quotable(item.quote)]
+    candidates = [Candidate(text=item.quote, start=item.span.start, end=item.span.end) for item in evidence]
+    chosen = sorted(diverse(candidates, importance(candidates, None), words=inputs["words"]))
+    return " ".join(f"{' '.join(evidence[i].quote.split())} [{evidence[i].marker}]" for i in chosen)
