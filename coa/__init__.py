@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from coa import aio, errors, events, stream, testing
     from coa.attribution.trace import Trace, TraceOptions
-    from coa.blocking import ask, index, load, plan, resume, summarize, trace
+    from coa.blocking import ask, index, load, plan, resume, summarize, trace, write
     from coa.config import Settings
     from coa.documents import Document, Limits
     from coa.errors import CoaError
@@ -59,10 +59,11 @@ __all__ = [
     "summarize",
     "testing",
     "trace",
+    "write",
 ]
 
 _HOMES = {
-    "coa.blocking": ("ask", "index", "load", "plan", "resume", "summarize", "trace"),
+    "coa.blocking": ("ask", "index", "load", "plan", "resume", "summarize", "trace", "write"),
     "coa.attribution.trace": ("Trace", "TraceOptions"),
     "coa.config": ("Settings",),
     "coa.documents": ("Document", "Limits"),

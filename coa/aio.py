@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,9 @@ from coa.types import Answer, Task
 if TYPE_CHECKING:
     from coa.attribution.trace import Trace, TraceOptions
     from coa.retrieval.index import Index
+    from coa.writing.run import WriteOptions
 
-__all__ = ["ask", "index", "load", "plan", "resume", "summarize", "trace"]
+__all__ = ["ask", "index", "load", "plan", "resume", "summarize", "trace", "write"]
 
 Sources = SourceLike | Sequence[SourceLike]
 
@@ -159,6 +161,41 @@ async def trace(
     if failures:
         raise failures[0].error
     return await run_trace(question, answer, documents, settings, how, emit=on_event, model=own)
+
+
+async def write(
+    brief: str,
+    *,
+    words: int = 2_000,
+    source: Sources = (),
+    how: WriteOptions | None = None,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Answer:
+    """Write a long document to a plan.
+
+    Args:
+        brief: What to write.
+        words: Length to reach.
+        source: Documents to write from, with citations.
+        how: Style, method, outline and the like; its ``words`` give way to ``words``.
+        model: Name or object; see the module.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`.
+
+    Returns:
+        The text in Markdown with its citations; ``coverage`` counts sections.
+
+    Raises:
+        CoaError: any of the tree in `coa.errors`.
+    """
+    from coa.writing.run import WriteOptions
+    from coa.writing.run import write as run_write
+
+    settings, own = _settings(model, options)
+    how = replace(how or WriteOptions(), words=words)
+    return await run_write(brief, settings, how, _sources(source), emit=on_event, model=own)
 
 
 def _sources(source: Sources) -> tuple[SourceLike, ...]:

@@ -58,6 +58,11 @@ def trace(source: SourceLike | Sequence[SourceLike], question: str, answer: str,
     return _run(aio.trace(source, question, answer, **options))
 
 
+def write(brief: str, **options: Any) -> Answer:
+    """Write a long document to a plan. See `coa.aio.write`."""
+    return _run(aio.write(brief, **options))
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end, also where a loop runs already (a notebook): then in a thread of its own."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING
 from coa.agents.fence import Fence
 from coa.agents.replies import usable
 from coa.attribution.base import Coalition, Kind, Segment
-from coa.errors import CoaError, InvalidReply
+from coa.errors import InvalidReply
 from coa.prompts import Prompts
 from coa.retrieval.terms import terms
+from coa.runtime.together import together
 from coa.serving.base import Message, Reply, Request
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class EchoScorer:
         Raises:
             ModelError: see `coa.serving.echo`.
         """
-        replies = await _together(self._call, [self._request(coalition) for coalition in coalitions])
+        replies = await together(_one(self._call, self._request(coalition)) for coalition in coalitions)
         return [self._row(reply) for reply in replies]
 
     def _request(self, coalition: Coalition) -> Request:
@@ -107,8 +107,8 @@ class RegenerateScorer:
 
     async def logprobs(self, coalitions: Sequence[Coalition]) -> list[NDArray[np.float64]]:
         """One array of shape ``(claims,)`` a coalition; a reply that cannot be used counts as an empty one."""
-        requests = [self.request(coalition) for coalition in coalitions]
-        return [self._row(reply) for reply in await _together(self._call, requests)]
+        replies = await together(_one(self._call, self.request(coalition)) for coalition in coalitions)
+        return [self._row(reply) for reply in replies]
 
     def request(self, coalition: Coalition) -> Request:
         """The question, asked with only these segments in sight."""
@@ -124,18 +124,6 @@ class RegenerateScorer:
             said = frozenset[str]()
         shares = [len(claim & said) / len(claim) if claim else 1.0 for claim in self._claims]
         return _NATS_A_CLAIM * (np.array(shares, dtype=np.float64) - 1)
-
-
-async def _together(call: Call, requests: Sequence[Request]) -> list[Reply]:
-    """All at once: the runtime's limiter decides how many are in flight. The first failure ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_one(call, request)) for request in requests]
-    except* CoaError as failures:
-        first = failures.exceptions[0]
-    else:
-        return [task.result() for task in tasks]
-    raise first
 
 
 async def _one(call: Call, request: Request) -> Reply:

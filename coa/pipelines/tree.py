@@ -7,7 +7,6 @@ workers do not see what the others found.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -22,6 +21,7 @@ from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.chain import ChainState, notes_of, nothing_read, outcome, window_of_state
 from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window
+from coa.runtime.together import together
 from coa.types import Chunk, Notes
 
 _MARKERS_A_PART = 10_000
@@ -88,7 +88,7 @@ async def _read(_: ChainState, runtime: Any) -> ChainState:
         runtime.stream_writer(event)
         return state
 
-    states = await _all([one(part, job.chunks[index]) for part, index in enumerate(job.order, 1)])
+    states = await together([one(part, job.chunks[index]) for part, index in enumerate(job.order, 1)])
     unread = [state.unread for state in states if state.unread is not None]
     if len(unread) == len(states):
         raise nothing_read(len(unread), unread[-1].reason)
@@ -117,7 +117,7 @@ async def _merged(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, 
     """Merge neighbours, level by level, until the manager can take what is left."""
     dropped = 0
     while len(notes) > 1 and sum(item.tokens for item in notes) > _room(window):
-        results = await _all([_merge(group, window, job) for group in _groups(notes, window, job)])
+        results = await together([_merge(group, window, job) for group in _groups(notes, window, job)])
         notes = [result[0] for result in results]
         dropped += sum(result[1] for result in results)
     return joined(notes), dropped
@@ -167,15 +167,3 @@ def _merges(parts: int, window: Window) -> tuple[int, int]:
         parts = -(-parts // _fan_in(window))
         merges, levels = merges + parts, levels + 1
     return merges, levels
-
-
-async def _all(works: Sequence[Any]) -> list[Any]:
-    """Side by side, in order; the first failure cancels the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise

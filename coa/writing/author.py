@@ -11,6 +11,7 @@ from coa.agents.manager import quote_line
 from coa.errors import InvalidReply, MalformedReply
 from coa.prompts import Prompts
 from coa.retrieval.terms import word_count
+from coa.runtime.together import together
 from coa.sentences import sentence_spans
 from coa.serving.base import Message, Request
 from coa.types import Evidence
@@ -80,7 +81,7 @@ class Author:
             leaves = [count // chapters + (i < count % chapters) for i in range(chapters)]
             parents = [s.model_copy(update={"key_points": []}) for s in sections_of(lines, words, leaves)]
             listed = "\n".join(f"{parent.id}. {parent.title}: {parent.goal}" for parent in parents)
-            expanded = await asyncio.gather(*(self._expanded(brief, parent, listed) for parent in parents))
+            expanded = await together(self._expanded(brief, parent, listed) for parent in parents)
             sections = [
                 parent.model_copy(update={"children": owned_once(children, taken)})
                 for parent, children in zip(parents, expanded, strict=True)
@@ -102,7 +103,7 @@ class Author:
                 done[section.id].set()
             return leaves
 
-        written = await asyncio.gather(*(chapter(section) for section in chapters))
+        written = await together(chapter(section) for section in chapters)
         return [leaf for leaves in written for leaf in leaves]
 
     async def _expanded(self, brief: str, parent: Section, chapters: str) -> list[Section]:
@@ -173,7 +174,6 @@ class Author:
                 points="; ".join(leaf.key_points),
                 others="; ".join(_points_of_others(chapter, leaf)),
                 words=words,
-                last=leaf is outline.leaves()[-1],
                 written=_last_words(so_far, MOST_WORDS),
                 avoid=avoid,
                 open=self.fence.open,
