@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from coa import aio, errors, events, stream, testing
     from coa.attribution.trace import Trace, TraceOptions
-    from coa.blocking import ask, index, load, plan, resume, summarize, trace, write
+    from coa.blocking import ask, index, load, plan, resume, summarize, trace, verify, write
     from coa.config import Settings
     from coa.documents import Document, Limits
     from coa.errors import CoaError
     from coa.forecast import Plan
     from coa.serving.base import Message, Model, Reply, Request
     from coa.types import Answer, Chunk, Citation, Coverage, Source, Span, Task, Unread, Usage
+    from coa.verification import Verification
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "TraceOptions",
     "Unread",
     "Usage",
+    "Verification",
     "aio",
     "ask",
     "errors",
@@ -59,11 +61,12 @@ __all__ = [
     "summarize",
     "testing",
     "trace",
+    "verify",
     "write",
 ]
 
 _HOMES = {
-    "coa.blocking": ("ask", "index", "load", "plan", "resume", "summarize", "trace", "write"),
+    "coa.blocking": ("ask", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"),
     "coa.attribution.trace": ("Trace", "TraceOptions"),
     "coa.config": ("Settings",),
     "coa.documents": ("Document", "Limits"),
@@ -71,6 +74,7 @@ _HOMES = {
     "coa.forecast": ("Plan",),
     "coa.serving.base": ("Message", "Model", "Reply", "Request"),
     "coa.types": ("Answer", "Chunk", "Citation", "Coverage", "Source", "Span", "Task", "Unread", "Usage"),
+    "coa.verification": ("Verification",),
 }
 _MODULES = ("aio", "errors", "events", "stream", "testing")
 

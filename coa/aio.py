@@ -23,13 +23,14 @@ from coa.forecast import Plan
 from coa.serving.base import Model
 from coa.session import SourceLike
 from coa.types import Answer, Task
+from coa.verification import Verification, verdict_of
 
 if TYPE_CHECKING:
     from coa.attribution.trace import Trace, TraceOptions
     from coa.retrieval.index import Index
     from coa.writing.run import WriteOptions
 
-__all__ = ["ask", "index", "load", "plan", "resume", "summarize", "trace", "write"]
+__all__ = ["ask", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"]
 
 Sources = SourceLike | Sequence[SourceLike]
 
@@ -196,6 +197,34 @@ async def write(
     settings, own = _settings(model, options)
     how = replace(how or WriteOptions(), words=words)
     return await run_write(brief, settings, how, _sources(source), emit=on_event, model=own)
+
+
+async def verify(
+    source: Sources,
+    claims: str | Sequence[str],
+    *,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> list[Verification]:
+    """Does the document say so? A verdict for each claim, with the evidence.
+
+    Args:
+        source: A path, a `coa.Document`, or several.
+        claims: One statement or several; each is a run of its own.
+        model: Name or object; see the module. ``offline`` shows what bears on a claim and judges nothing.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`.
+
+    Raises:
+        CoaError: any of the tree in `coa.errors`.
+    """
+    settings, own = _settings(model, options)
+    found: list[Verification] = []
+    for claim in [claims] if isinstance(claims, str) else claims:
+        task = Task(kind="verify", query=claim)
+        found.append(verdict_of(claim, await api.run(task, _sources(source), settings, emit=on_event, model=own)))
+    return found
 
 
 def _sources(source: Sources) -> tuple[SourceLike, ...]:

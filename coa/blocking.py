@@ -13,6 +13,7 @@ from coa.documents import Document
 from coa.forecast import Plan
 from coa.session import SourceLike
 from coa.types import Answer
+from coa.verification import Verification
 
 if TYPE_CHECKING:
     from coa.attribution.trace import Trace
@@ -56,6 +57,13 @@ def resume(run_id: str, **options: Any) -> Answer:
 def trace(source: SourceLike | Sequence[SourceLike], question: str, answer: str, **options: Any) -> Trace:
     """Find the sentences that each claim of an answer rests on. See `coa.aio.trace`."""
     return _run(aio.trace(source, question, answer, **options))
+
+
+def verify(
+    source: SourceLike | Sequence[SourceLike], claims: str | Sequence[str], **options: Any
+) -> list[Verification]:
+    """Does the document say so? See `coa.aio.verify`."""
+    return _run(aio.verify(source, claims, **options))
 
 
 def write(brief: str, **options: Any) -> Answer:

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from coa.types import Source
 
 PROMPT_TOKENS_PER_SECOND = 5_000
 REPLY_TOKENS_PER_SECOND = 50
 """The speeds that `Plan.seconds` assumes: a mid-sized model on one current GPU, or a common API."""
+
+
+class _Asked(Protocol):
+    """What is asked of a model; `coa.pipelines.base.Calls` is one."""
+
+    @property
+    def prompt_tokens(self) -> int: ...
+
+    @property
+    def completion_tokens(self) -> int: ...
+
+
+def seconds_of(calls: _Asked) -> float:
+    """About how long calls take one after the other, at the assumed speeds."""
+    return calls.prompt_tokens / PROMPT_TOKENS_PER_SECOND + calls.completion_tokens / REPLY_TOKENS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """What another topology would cost, at most; ``serial_calls`` must wait for one another."""
+
+    topology: str
+    calls: int
+    serial_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +68,4 @@ class Plan:
     seconds: float | None
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()

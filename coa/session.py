@@ -13,10 +13,11 @@ from coa.config import Settings
 from coa.documents import Document, LoadFailure, load_all
 from coa.errors import UsageError
 from coa.events import Emit
-from coa.forecast import PROMPT_TOKENS_PER_SECOND, REPLY_TOKENS_PER_SECOND, Plan
+from coa.forecast import Alternative, Plan, seconds_of
 from coa.pipelines.base import Job, Pipeline
+from coa.pipelines.choosing import choose, side_by_side
 from coa.pipelines.order import resolve_order
-from coa.pipelines.registry import resolve_pipeline
+from coa.pipelines.registry import AUTO, every_pipeline, resolve_pipeline
 from coa.pipelines.window import Window, divide, usable_size
 from coa.prompts import Prompts
 from coa.runtime.caller import Caller
@@ -56,7 +57,6 @@ class Session:
         """Calls, tokens, money and time of this session, at most."""
         calls = self.pipeline.estimate(self.chunks, self.window)
         price = price_for(self.model.name, self.settings.prices)
-        seconds = calls.prompt_tokens / PROMPT_TOKENS_PER_SECOND + calls.completion_tokens / REPLY_TOKENS_PER_SECOND
         return Plan(
             model=self.model.name,
             tokenizer=self.model.counter.label,
@@ -70,9 +70,20 @@ class Session:
             prompt_tokens=calls.prompt_tokens,
             completion_tokens=calls.completion_tokens,
             cost_usd=None if price is None else price.cost(calls.prompt_tokens, calls.completion_tokens),
-            seconds=None if self.model.name.startswith("offline") else seconds,
+            seconds=None if self.model.name.startswith("offline") else seconds_of(calls),
             warnings=self.warnings,
             failures=tuple(f"{failure.path}: {failure.error.message}" for failure in self.failures),
+            alternatives=tuple(
+                Alternative(
+                    topology=name,
+                    calls=asked.calls,
+                    serial_calls=asked.serial,
+                    prompt_tokens=asked.prompt_tokens,
+                    completion_tokens=asked.completion_tokens,
+                    cost_usd=None if price is None else price.cost(asked.prompt_tokens, asked.completion_tokens),
+                )
+                for name, asked in side_by_side(self.chunks, self.window, every_pipeline())
+            ),
         )
 
     async def close(self) -> None:
@@ -115,7 +126,9 @@ async def prepare(
         UsageError: a missing question, an unknown model, order or topology, a window that is too small.
     """
     _check(task, sources)
-    pipeline, order = resolve_pipeline(settings.topology), resolve_order(settings.order)
+    order = resolve_order(settings.order)
+    if settings.topology != AUTO:
+        resolve_pipeline(settings.topology)
     documents, failures = await load_sources(sources, stdin)
     model = model or resolve_model(settings)
     fallbacks = resolve_fallbacks(settings)
@@ -123,12 +136,17 @@ async def prepare(
     ctx = Context(call=_closed, counter=model.counter, prompts=Prompts(), fence=fence_for(documents), task=task)
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
+    said: tuple[str, ...] = ()
+    if settings.topology == AUTO:
+        choice = choose(chunks, window, settings.deadline, every_pipeline())
+        settings = settings.model_copy(update={"topology": choice.topology})
+        said = (f"topology {choice.topology}: {choice.reason}",)
     return Session(
         task=task,
         settings=settings,
         model=model,
         fallbacks=fallbacks,
-        pipeline=pipeline,
+        pipeline=resolve_pipeline(settings.topology),
         documents=documents,
         failures=failures,
         chunks=chunks,
@@ -136,7 +154,7 @@ async def prepare(
         ctx=ctx,
         window=window,
         window_tokens=window_tokens,
-        warnings=_warnings(documents, model, window_tokens, settings),
+        warnings=(*_warnings(documents, model, window_tokens, settings), *said),
     )
 
 
@@ -151,7 +169,7 @@ def _warnings(documents: Sequence[Document], model: Model, window_tokens: int, s
 def _check(task: Task, sources: Sequence[SourceLike]) -> None:
     if not sources:
         raise UsageError("no document was given", hint="Name at least one file, or - for standard input.")
-    if task.kind == "qa" and not (task.query and task.query.strip()):
+    if task.kind in ("qa", "verify") and not (task.query and task.query.strip()):
         raise UsageError("no question was given", hint='Put the question last: coa ask book.txt "Who ...?"')
     if task.words is not None and task.words < 1:
         raise UsageError(f"a text of {task.words} words cannot be written", hint="Give a positive number of words.")

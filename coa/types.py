@@ -137,12 +137,13 @@ class Task:
     """What to do with the documents.
 
     Attributes:
-        kind: ``summary``, ``qa``, ``trace`` or ``write``.
-        query: The question, or the focus of a summary; None for a plain summary. Of a trace, question and answer.
+        kind: ``summary``, ``qa``, ``verify``, ``trace`` or ``write``.
+        query: The question, or the focus of a summary; None for a plain summary. Of a trace, question and answer;
+            of a verification, the claim.
         words: Length to aim at; None leaves it to the pipeline.
     """
 
-    kind: Literal["summary", "qa", "trace", "write"]
+    kind: Literal["summary", "qa", "verify", "trace", "write"]
     query: str | None = None
     words: int | None = None
 

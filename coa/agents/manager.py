@@ -25,7 +25,9 @@ class Manager:
             "open": fence.open,
             "close": fence.close,
         }
-        if task.kind == "qa":
+        if task.kind == "verify":
+            name, extra = "manager_verify", {"query": task.query}
+        elif task.kind == "qa":
             name, extra = "manager_query", {"query": task.query, "words": task.words}
         else:
             name, extra = "manager_summary", {"focus": task.query, "words": task.words or DEFAULT_SUMMARY_WORDS}

@@ -10,7 +10,7 @@ import typer
 from coa.cli import options as o
 from coa.cli.console import write_result
 from coa.cli.flatten import flattened
-from coa.cli.run import carry_out
+from coa.cli.run import carry_out, verify_all
 from coa.errors import UsageError
 from coa.types import Task
 
@@ -42,6 +42,19 @@ def ask(
         what = "a question" if Path(question).exists() else "a document"
         raise UsageError(f"{what} is missing", hint=_ASK_HINT)
     carry_out(Task(kind="qa", query=question, words=words), sources, options.settings(), manner)
+
+
+@flattened
+def verify(
+    files: Annotated[list[str], typer.Argument(metavar="FILE CLAIM...", help="A file, then one claim or more.")],
+    options: o.RunOptions,
+    shown: o.Shown,
+) -> None:
+    """Say for each claim whether a document supports or contradicts it, with the evidence."""
+    file, *claims = files
+    if not claims:
+        raise UsageError("a claim is missing", hint='Put the claims last: coa verify book.txt "The letter was burnt."')
+    verify_all(file, claims, options.settings(), shown)
 
 
 def text(

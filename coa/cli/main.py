@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(commands.summarize)
 app.command()(commands.ask)
+app.command()(commands.verify)
 app.command()(commands.text)
 app.command()(retrieval.index)
 app.command()(retrieval.search)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from coa.cli.run import as_json as to_json
-from coa.forecast import Plan
+from coa.forecast import Alternative, Plan
 
 
 def render_plan(plan: Plan, *, as_json: bool) -> str:
@@ -26,7 +26,16 @@ def render_plan(plan: Plan, *, as_json: bool) -> str:
         ("tokens", f"{plan.prompt_tokens:,} in, {plan.completion_tokens:,} out, at most"),
         ("cost", cost),
         ("time", time),
+        *(("or", _alternative(other)) for other in plan.alternatives if other.topology != plan.topology),
         *(("warning", warning) for warning in plan.warnings),
         *(("not loaded", failure) for failure in plan.failures),
     ]
     return "".join(f"{name:<11} {value}\n" for name, value in rows)
+
+
+def _alternative(other: Alternative) -> str:
+    cost = "" if other.cost_usd is None else f", {other.cost_usd:.4f} USD"
+    return (
+        f"--topology {other.topology}: {other.calls} calls, {other.serial_calls} one after the other, "
+        f"{other.prompt_tokens:,} tokens in, {other.completion_tokens:,} out{cost}"
+    )

@@ -56,6 +56,37 @@ def carry_out(task: Task, sources: list[str], settings: Settings, manner: Manner
     show(watched(lambda emit: api.run(task, sources, settings, emit=emit, stdin=read_stdin), manner.quiet), manner)
 
 
+def verify_all(source: str, claims: list[str], settings: Settings, shown: Shown) -> None:
+    """Verify claims one after the other, and exit with the code of a partial result if any of them is one."""
+    from coa import api
+    from coa.report import render_text
+    from coa.verification import verdict_of
+
+    if settings.model is None and not shown.quiet:
+        note(_NO_MODEL)
+    kept: list[bytes] = []
+
+    def stdin() -> bytes:
+        kept[:] = kept or [read_stdin()]
+        return kept[0]
+
+    results = [
+        verdict_of(
+            claim,
+            watched(lambda emit, task=task: api.run(task, [source], settings, emit=emit, stdin=stdin), shown.quiet),
+        )
+        for claim in claims
+        for task in (Task(kind="verify", query=claim),)
+    ]
+    if shown.json:
+        write_result(as_json({"claims": [result.to_dict() for result in results]}), shown.output)
+    else:
+        parts = [f"{result.verdict.upper()}: {result.claim}\n{render_text(result.answer)}" for result in results]
+        write_result("\n".join(parts), shown.output)
+    if any(result.answer.status == "partial" for result in results):
+        raise typer.Exit(PARTIAL)
+
+
 def watched(start: Callable[[Quiet], Awaitable[Answer]], quiet: bool) -> Answer:
     """Run with progress; the first signal lets the run end cleanly, a second one stops at once.
 

@@ -8,9 +8,14 @@ from types import MappingProxyType
 from coa.errors import UsageError
 from coa.pipelines.base import Pipeline
 from coa.pipelines.chain import ChainOfAgents
+from coa.pipelines.single import Single
 from coa.pipelines.tree import Tree
 
-TOPOLOGIES: Mapping[str, Callable[[], Pipeline]] = MappingProxyType({"chain": ChainOfAgents, "tree": Tree})
+TOPOLOGIES: Mapping[str, Callable[[], Pipeline]] = MappingProxyType(
+    {"chain": ChainOfAgents, "tree": Tree, "single": Single}
+)
+AUTO = "auto"
+"""Not a topology: `coa.pipelines.choosing` picks one once the document is split."""
 
 
 def resolve_pipeline(topology: str) -> Pipeline:
@@ -20,5 +25,10 @@ def resolve_pipeline(topology: str) -> Pipeline:
         UsageError: for an unknown name.
     """
     if topology not in TOPOLOGIES:
-        raise UsageError(f"unknown topology {topology!r}", hint=f"Choose one of: {', '.join(TOPOLOGIES)}.")
+        raise UsageError(f"unknown topology {topology!r}", hint=f"Choose one of: {', '.join(TOPOLOGIES)}, {AUTO}.")
     return TOPOLOGIES[topology]()
+
+
+def every_pipeline() -> dict[str, Pipeline]:
+    """One of each, to be compared."""
+    return {name: build() for name, build in TOPOLOGIES.items()}

@@ -52,7 +52,7 @@ def run_id_of(task: Task, documents: Sequence[Source], *, settings: Sequence[str
     )
     digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     name = _UNSAFE.sub("_", documents[0].id)[:40] if documents else "run"
-    verb = {"summary": "summarize", "qa": "ask", "trace": "trace", "write": "write"}[task.kind]
+    verb = {"summary": "summarize", "qa": "ask", "verify": "verify", "trace": "trace", "write": "write"}[task.kind]
     return f"{verb}-{name}-{digest}"
 
 

@@ -153,7 +153,6 @@ def forecast(settings: Settings, options: WriteOptions, sources: int = 0) -> Pla
     completion = round(options.words * 1.5) + leaves * 60
     price = price_for(model.name, settings.prices)
     serial = 2 + 1.5 * math.ceil(leaves / max(1, min(options.parallel, chapters)))
-    seconds = prompt / PROMPT_TOKENS_PER_SECOND + completion / REPLY_TOKENS_PER_SECOND
     return Plan(
         model=model.name,
         tokenizer=model.counter.label,
@@ -167,7 +166,9 @@ def forecast(settings: Settings, options: WriteOptions, sources: int = 0) -> Pla
         prompt_tokens=prompt,
         completion_tokens=completion,
         cost_usd=None if price is None else price.cost(prompt, completion),
-        seconds=None if model.name.startswith("offline") else seconds,
+        seconds=None
+        if model.name.startswith("offline")
+        else prompt / PROMPT_TOKENS_PER_SECOND + completion / REPLY_TOKENS_PER_SECOND,
     )
 
 

@@ -59,6 +59,8 @@ class OfflineModel:
             text = self._merge(request.inputs["notes"], request.inputs["kind"], request.max_tokens)
         elif request.role == "manager":
             text = await asyncio.to_thread(_answer, request.inputs)
+        elif request.role == "reader":
+            text = await asyncio.to_thread(self._read_all, request.inputs)
         elif request.role == "writer":
             text = await asyncio.to_thread(_digest, request.inputs)
         else:
@@ -86,6 +88,14 @@ class OfflineModel:
         pool = _pool(notes)
         known = _best_first(pool, inputs["kind"], min(_POOL - len(new), room // _TOKENS_A_LINE))
         return "\n".join([*(f"[{pool[i].marker}] {pool[i].score:.3f}" for i in sorted(known)), *lines])
+
+    def _read_all(self, inputs: Mapping[str, Any]) -> str:
+        """The whole document at once: the sentences of the answer, each as a quote."""
+        passage: Passage = inputs["passage"]
+        pool = _best(passage.text, inputs["query"], inputs["kind"], _POOL, self._embedder)
+        pool.sort(key=lambda sentence: sentence.start)
+        lines = [f"{pool[index].text} [[{pool[index].text}]]" for index in _chosen(pool, inputs)]
+        return "\n".join(lines) or _nothing_to_say(inputs["kind"])
 
     def _merge(self, notes: Notes, kind: str, max_tokens: int) -> str:
         """The best lines of several notes."""
@@ -118,7 +128,7 @@ def _best(text: str, query: str | None, kind: str, most: int, embedder: Embedder
     ]
     candidates = [sentence for sentence in sentences if _quotable(sentence.text)]
     likeness = _likeness(candidates, query, embedder)
-    scores = relevance(candidates, query or "", likeness) if kind == "qa" else importance(candidates, query, likeness)
+    scores = relevance(candidates, query or "", likeness) if _asks(kind) else importance(candidates, query, likeness)
     scored = [
         Scored(text=each.text, start=each.start, end=each.end, score=score)
         for each, score in zip(candidates, scores, strict=True)
@@ -155,7 +165,7 @@ def _pool(notes: Notes) -> list[Scored]:
 
 def _best_first(pool: Sequence[Scored], kind: str, most: int) -> list[int]:
     """For a summary what matters and differs; for a question what bears on it, repeated or not."""
-    if kind == "qa":
+    if _asks(kind):
         return [index for index in _ranked(pool) if pool[index].score > 0][: max(0, most)]
     return diverse(pool, [item.score for item in pool], most=max(0, most))
 
@@ -167,13 +177,24 @@ def _ranked(pool: Sequence[Scored]) -> list[int]:
 def _answer(inputs: Mapping[str, Any]) -> str:
     """The final choice among the pool, each sentence with its marker."""
     pool = _pool(inputs["notes"])
-    if inputs["kind"] == "qa":
-        chosen = _relevant(pool, inputs["words"] or ANSWER_WORDS)
-    else:
-        chosen = sorted(diverse(pool, [item.score for item in pool], words=inputs["words"] or SUMMARY_WORDS))
-    if not chosen:
-        return _UNRELATED if inputs["kind"] == "qa" else _NO_SENTENCES
-    return "\n".join(f"{pool[index].text} [{pool[index].marker}]" for index in chosen)
+    lines = [f"{pool[index].text} [{pool[index].marker}]" for index in _chosen(pool, inputs)]
+    return "\n".join(lines) or _nothing_to_say(inputs["kind"])
+
+
+def _chosen(pool: Sequence[Scored], inputs: Mapping[str, Any]) -> list[int]:
+    """For a question the most relevant first; for a summary what matters and differs, in reading order."""
+    if _asks(inputs["kind"]):
+        return _relevant(pool, inputs["words"] or ANSWER_WORDS)
+    return sorted(diverse(pool, [item.score for item in pool], words=inputs["words"] or SUMMARY_WORDS))
+
+
+def _asks(kind: str) -> bool:
+    """Whether something is asked of the document, a question or whether a claim is so."""
+    return kind in ("qa", "verify")
+
+
+def _nothing_to_say(kind: str) -> str:
+    return _UNRELATED if _asks(kind) else _NO_SENTENCES
 
 
 def _relevant(pool: Sequence[Scored], words: int) -> list[int]:
