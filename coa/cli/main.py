@@ -14,6 +14,7 @@ from coa import __version__
 from coa.cli import commands, retrieval, runs
 from coa.cli import options as o
 from coa.cli import trace as tracing
+from coa.cli import vllm as local
 from coa.cli import write as writing
 from coa.cli.console import note, write_result
 from coa.config import load_settings
@@ -35,6 +36,7 @@ app.command()(retrieval.search)
 app.command()(tracing.trace)
 app.command()(writing.write)
 app.command()(writing.check)
+app.command()(local.vllm)
 app.command("show")(runs.show_run)
 app.command()(runs.resume)
 app.add_typer(runs.runs, name="runs")

@@ -1,0 +1,1 @@
+"""A local vLLM: what fits on a GPU, started, watched and checked."""

@@ -1,0 +1,103 @@
+"""Ask a server what it really is: health, model, window, version, prefix cache. Over plain HTTP, nothing installed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any, cast
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
+
+from coa.errors import ProviderUnavailable, UsageError
+
+_SECONDS = 5.0
+_MOST_BYTES = 4_000_000
+_METRIC = re.compile(r"^vllm:prefix_cache_(queries|hits)(?:_total)?(?:\{[^}]*\})? ([\d.e+]+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a server said.
+
+    Attributes:
+        window: Prompt and reply together, in tokens; None where it does not say.
+        version: Of vLLM; None for another server.
+        prefix_queries: Prompt tokens looked up in the prefix cache so far, of which ``prefix_hits`` were there.
+    """
+
+    url: str
+    models: tuple[str, ...]
+    window: int | None
+    version: str | None
+    prefix_queries: float | None
+    prefix_hits: float | None
+
+
+def healthy(url: str) -> bool:
+    """Whether the server says that it is ready."""
+    try:
+        _get(_root(url) + "/health")
+    except ProviderUnavailable:
+        return False
+    return True
+
+
+def probe(url: str) -> Findings:
+    """Ask a server about itself.
+
+    Raises:
+        ProviderUnavailable: nobody answers there, or not as an OpenAI-compatible server does.
+        UsageError: that is no address.
+    """
+    root = _root(url)
+    listed = _json(_get(f"{root}/v1/models"), root)
+    entries = [
+        cast("dict[str, Any]", item) for item in cast("list[Any]", listed.get("data") or []) if isinstance(item, dict)
+    ]
+    window = next((item["max_model_len"] for item in entries if isinstance(item.get("max_model_len"), int)), None)
+    metrics = {name: float(value) for name, value in _METRIC.findall(_optional(f"{root}/metrics"))}
+    version = _optional(f"{root}/version")
+    return Findings(
+        url=root,
+        models=tuple(str(item.get("id")) for item in entries),
+        window=window,
+        version=str(_json(version, root).get("version")) if version else None,
+        prefix_queries=metrics.get("queries"),
+        prefix_hits=metrics.get("hits"),
+    )
+
+
+def _root(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise UsageError(f"{url!r} is no address of a server", hint="Give it as http://HOST:PORT.")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _get(url: str) -> str:
+    # The scheme was checked in `_root`; a proxy of the environment has no business between here and there.
+    try:
+        with build_opener(ProxyHandler({})).open(url, timeout=_SECONDS) as response:
+            return response.read(_MOST_BYTES).decode("utf-8", "replace")
+    except (URLError, HTTPException, OSError) as error:
+        raise ProviderUnavailable(f"{url} does not answer ({error})") from None
+
+
+def _optional(url: str) -> str:
+    try:
+        return _get(url)
+    except ProviderUnavailable:
+        return ""
+
+
+def _json(text: str, root: str) -> dict[str, Any]:
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ProviderUnavailable(f"{root} answers, but not as an OpenAI-compatible server")
+    return cast("dict[str, Any]", value)
