@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from pathlib import PurePosixPath
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _PIECE = 64 * 1024
 _RATIO_FROM = 1024 * 1024
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OSError, ValueError)
 
 
 class Archive:
@@ -30,7 +32,7 @@ class Archive:
         self._name, self._limits, self._inflated = name, limits, 0
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise CorruptFile(f"{name!r} is damaged: {error}") from None
         members = self._zip.infolist()
         if len(members) > limits.members:
@@ -59,10 +61,10 @@ class Archive:
                 return self._bounded(stream, info)
         except KeyError:
             raise CorruptFile(f"{self._name!r} lacks {member!r}") from None
+        except _DAMAGE as error:
+            raise CorruptFile(f"{member!r} in {self._name!r} is damaged: {error}") from None
         except RuntimeError:
             raise EncryptedDocument(f"{self._name!r} is encrypted") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-            raise CorruptFile(f"{member!r} in {self._name!r} is damaged: {error}") from None
 
     def _bounded(self, stream: object, info: zipfile.ZipInfo) -> bytes:
         assert isinstance(stream, io.BufferedIOBase)
@@ -94,7 +96,7 @@ class Archive:
             return ElementTree.fromstring(self.read(member))
         except DefusedXmlException as error:
             raise UnsafeInput(f"{member!r} in {self._name!r} declares entities: {type(error).__name__}") from None
-        except ParseError as error:
+        except (ParseError, ValueError, LookupError) as error:
             raise CorruptFile(f"{member!r} in {self._name!r} is not well formed: {error}") from None
 
 

@@ -72,7 +72,9 @@ class Document:
         if run < 0:
             return None
         before = self.text[table.offsets[run] : offset]
-        return table.bytes_at[run] + len(before.encode(table.encoding, "surrogatepass"))
+        # A character that stands for undecodable bytes has no form in an old encoding: it counts as one byte.
+        errors = "surrogatepass" if table.encoding.startswith("utf") else "replace"
+        return table.bytes_at[run] + len(before.encode(table.encoding, errors))
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -7,13 +7,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from coa.documents.limits import Limits
-from coa.errors import CorruptFile, EncryptedDocument, InputTooLarge, NoTextLayer
+from coa.errors import CorruptFile, EncryptedDocument, InputError, InputTooLarge, NoTextLayer
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
 _BETWEEN = "\n\n"
-_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError, AssertionError)
 
 
 def read_pdf(data: bytes, name: str, limits: Limits) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
@@ -25,14 +24,16 @@ def read_pdf(data: bytes, name: str, limits: Limits) -> tuple[str, tuple[int, ..
         CorruptFile: it is damaged.
         InputTooLarge: it has too many pages.
     """
-    from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
+    from pypdf.errors import DependencyError, FileNotDecryptedError
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         pages = _pages(data, name, limits)
     except (FileNotDecryptedError, DependencyError):
         raise EncryptedDocument(f"{name!r} is encrypted") from None
-    except (PyPdfError, *_DAMAGE) as error:
+    except InputError:
+        raise
+    except Exception as error:  # The parser of a hostile format fails in more ways than it declares.
         raise CorruptFile(f"{name!r} is damaged: {type(error).__name__}") from None
     blank = [number for number, text in enumerate(pages, 1) if not text.strip()]
     if len(blank) == len(pages):
