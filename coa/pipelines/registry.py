@@ -1,4 +1,4 @@
-"""Topologies by name. One class and one line in `TOPOLOGIES` add another."""
+"""Topologies by name. One builder and one line in `TOPOLOGIES` add another."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import MappingProxyType
 from coa.errors import UsageError
 from coa.pipelines.base import Pipeline
 from coa.pipelines.chain import ChainOfAgents
+from coa.pipelines.side_by_side import map_then_chain, tree
 from coa.pipelines.single import Single
-from coa.pipelines.tree import Tree
 
 TOPOLOGIES: Mapping[str, Callable[[], Pipeline]] = MappingProxyType(
-    {"chain": ChainOfAgents, "tree": Tree, "single": Single}
+    {"chain": ChainOfAgents, "tree": tree, "map-then-chain": map_then_chain, "single": Single}
 )
 AUTO = "auto"
 """Not a topology: `coa.pipelines.choosing` picks one once the document is split."""

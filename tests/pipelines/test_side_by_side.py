@@ -1,4 +1,4 @@
-"""The tree: parts side by side, notes merged, nothing lost, and the orders of reading."""
+"""Tree and map-then-chain: parts side by side, notes merged, nothing lost, and the orders of reading."""
 
 import asyncio
 import re
@@ -8,7 +8,9 @@ import pytest
 
 import coa
 from coa.errors import InvalidReply, ProviderUnavailable, UsageError
+from coa.pipelines.merging import fan_in, levels, room_for_notes, row
 from coa.pipelines.order import resolve_order
+from coa.pipelines.window import Window
 from coa.serving.base import Reply, Request
 from coa.testing import FaultServer, ScriptedModel
 from coa.types import Chunk, Span
@@ -35,8 +37,9 @@ def facts(request: Request) -> Reply:
     return Reply(text=text, finish="stop", model="facts", prompt_tokens=len(prompt) // 4, completion_tokens=150)
 
 
+@pytest.mark.parametrize("topology", ["tree", "map-then-chain"])
 @pytest.mark.parametrize("window", [1500, 2048, 8192])
-async def test_no_fact_is_lost_and_every_quote_is_verbatim(book: Path, window: int) -> None:
+async def test_no_fact_is_lost_and_every_quote_is_verbatim(book: Path, window: int, topology: str) -> None:
     sizes: list[int] = []
     roles: list[str] = []
 
@@ -46,7 +49,7 @@ async def test_no_fact_is_lost_and_every_quote_is_verbatim(book: Path, window: i
         return facts(request)
 
     answer = await coa.aio.ask(
-        book, "Which facts?", model=ScriptedModel(reply, window=window), window=window, topology="tree"
+        book, "Which facts?", model=ScriptedModel(reply, window=window), window=window, topology=topology
     )
     assert len(set(FACT.findall(answer.text))) == FACTS
     assert max(sizes) <= window
@@ -160,3 +163,30 @@ def test_an_order_changes_what_is_read_first_and_loses_nothing(book: Path, order
     answer = coa.ask(book, "Which facts?", model=ScriptedModel(reply, window=2048), order=order)
     assert "FACT-0 " not in first[0]
     assert len(set(FACT.findall(answer.text))) == FACTS
+
+
+async def test_a_row_merges_one_after_the_other_and_never_more_often_than_planned(book: Path) -> None:
+    calls = 0
+
+    def reply(request: Request) -> Reply:
+        nonlocal calls
+        calls += request.role == "merger"
+        return facts(request)
+
+    model = ScriptedModel(reply, window=1500)
+    plan = await coa.aio.plan(book, question="Which facts?", model=model, window=1500, topology="map-then-chain")
+    await coa.aio.ask(book, "Which facts?", model=model, window=1500, topology="map-then-chain")
+    assert 0 < calls <= plan.serial_calls - 2
+
+
+def test_the_bound_of_a_row_is_what_folding_takes() -> None:
+    window = Window(size=2000, notes=200, answer=300, worker=300, manager=300)
+    wide = fan_in(window)
+    assert row(1, window) == (0, 0)
+    for parts in range(2, 60):
+        merges, serial = row(parts, window)
+        assert merges == serial
+        assert merges >= levels(parts, window)[1]
+        assert (parts - merges * (wide - 1)) * window.notes <= room_for_notes(window) or merges * (
+            wide - 1
+        ) >= parts - 1

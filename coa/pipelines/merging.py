@@ -1,0 +1,93 @@
+"""From many sets of notes to as few as the manager can take, in one of two ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coa.agents.base import REPAIR_RESERVE, prompt_tokens
+from coa.agents.merger import Merger, joined
+from coa.errors import InvalidReply
+from coa.pipelines.base import Job
+from coa.pipelines.window import Window
+from coa.runtime.together import together
+from coa.types import Notes
+
+
+async def merge_by_levels(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, int]:
+    """Merge neighbours side by side, level by level. Also returns how many references were dropped."""
+    dropped = 0
+    while not _enough(notes, window):
+        results = await together([_merge(group, window, job) for group in _groups(notes, window, job)])
+        notes = [result[0] for result in results]
+        dropped += sum(result[1] for result in results)
+    return joined(notes), dropped
+
+
+async def merge_in_a_row(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, int]:
+    """Carry one set of notes along the others. Also returns how many references were dropped."""
+    dropped = 0
+    while not _enough(notes, window):
+        first = _groups(notes, window, job)[0]
+        carried, lost = await _merge(first, window, job)
+        notes = [carried, *notes[len(first) :]]
+        dropped += lost
+    return joined(notes), dropped
+
+
+def levels(parts: int, window: Window) -> tuple[int, int]:
+    """Calls and serial calls of `merge_by_levels`, at most."""
+    merges = serial = 0
+    while parts > 1 and parts * window.notes > room_for_notes(window):
+        parts = -(-parts // fan_in(window))
+        merges, serial = merges + parts, serial + 1
+    return merges, serial
+
+
+def row(parts: int, window: Window) -> tuple[int, int]:
+    """Calls and serial calls of `merge_in_a_row`, at most."""
+    merges = 0
+    while parts > 1 and parts * window.notes > room_for_notes(window):
+        parts -= min(parts, fan_in(window)) - 1
+        merges += 1
+    return merges, merges
+
+
+def fan_in(window: Window) -> int:
+    """How many notes at their bound fit one prompt, about."""
+    return max(2, (window.size - window.notes - window.worker) // max(1, window.notes))
+
+
+def room_for_notes(window: Window) -> int:
+    """Most tokens of notes for the manager: half of what is left, the rest is for quotes."""
+    return max(window.notes, window.room_for_quotes(0) // 2)
+
+
+def _enough(notes: Sequence[Notes], window: Window) -> bool:
+    return len(notes) <= 1 or sum(item.tokens for item in notes) <= room_for_notes(window)
+
+
+async def _merge(group: Sequence[Notes], window: Window, job: Job) -> tuple[Notes, int]:
+    """One set of notes of a group."""
+    whole = joined(group)
+    if len(group) == 1:
+        return whole, 0
+    try:
+        merged = await Merger().run(Merger().request(whole, job.ctx, max_tokens=window.notes), job.ctx)
+    except InvalidReply as error:
+        raise InvalidReply(f"the notes of {len(group)} parts could not be merged: {error.message}") from None
+    return merged.notes, merged.dropped
+
+
+def _groups(notes: Sequence[Notes], window: Window, job: Job) -> list[list[Notes]]:
+    """Neighbours that fit one prompt together; two at least, so that every level has fewer."""
+    empty = Merger().request(Notes(), job.ctx, max_tokens=window.notes)
+    room = window.size - window.notes - prompt_tokens(empty.messages, job.ctx.counter) - REPAIR_RESERVE
+    groups: list[list[Notes]] = [[]]
+    size = 0
+    for item in notes:
+        if len(groups[-1]) >= 2 and size + item.tokens > room:
+            groups.append([])
+            size = 0
+        groups[-1].append(item)
+        size += item.tokens
+    return groups

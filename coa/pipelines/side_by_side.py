@@ -1,0 +1,135 @@
+"""Read all chunks side by side, merge the notes until the manager can take them, answer.
+
+The workers do not see what the others found; how their notes come together is the difference between two topologies:
+
+- ``tree``: neighbours are merged level by level, the hierarchical baseline of the Chain-of-Agents paper
+  (arXiv 2406.02818, section 5.1). Its critical path grows with the logarithm of the document's length.
+- ``map-then-chain``: one set of notes is carried along the others, so that what a late part says meets all that came
+  before it. Its critical path is shorter than the chain's by the fan-in of a merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+from coa.events import StepDone
+from coa.pipelines.answering import answer
+from coa.pipelines.base import Calls, Job, Outcome
+from coa.pipelines.chain import ChainState, notes_of, nothing_read, outcome, window_of_state
+from coa.pipelines.merging import fan_in, levels, merge_by_levels, merge_in_a_row, room_for_notes, row
+from coa.pipelines.reading import State, read_chunk
+from coa.pipelines.window import Window
+from coa.runtime.together import together
+from coa.types import Chunk, Notes
+
+_MARKERS_A_PART = 10_000
+"""Workers that do not know of each other give out markers from ranges of their own."""
+
+
+Merge = Callable[[list[Notes], Window, Job], Awaitable[tuple[Notes, int]]]
+Bound = Callable[[int, Window], tuple[int, int]]
+
+
+class SideBySide:
+    """Chunks read at once, notes merged, one answer.
+
+    Args:
+        merge: How the notes come together.
+        bound: Its calls and serial calls for so many parts, at most.
+    """
+
+    def __init__(self, merge: Merge, bound: Bound) -> None:
+        self._merge, self._bound = merge, bound
+
+    @cached_property
+    def graph(self) -> Any:
+        """The compiled graph; its ``context`` is a `Job`."""
+        from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
+
+        graph: Any = StateGraph(ChainState, context_schema=Job)
+        graph.add_node("read", self._read)
+        graph.add_node("manager", _manager)
+        graph.add_edge(START, "read")
+        graph.add_edge("read", "manager")
+        graph.add_edge("manager", END)
+        return graph.compile()
+
+    def steps(self, chunks: int) -> int:
+        """One step a chunk and one for merging and answering."""
+        return chunks + 1
+
+    def estimate(self, chunks: Sequence[Chunk], window: Window) -> Calls:
+        """At most: notes at their bound, merged down to what the manager takes."""
+        n = len(chunks)
+        text = sum(chunk.tokens for chunk in chunks)
+        merges, serial = self._bound(n, window)
+        read = text + n * window.worker
+        merging = merges * (fan_in(window) * window.notes + window.manager)
+        return Calls(
+            calls=n + merges + 1,
+            serial=serial + 2,
+            prompt_tokens=read + merging + window.manager + room_for_notes(window),
+            completion_tokens=(n + merges) * window.notes + window.answer,
+        )
+
+    async def run(self, job: Job) -> Outcome:
+        """Read everything, then answer.
+
+        Raises:
+            ModelError: the provider failed for good, or no chunk at all could be read.
+            LimitReached: a budget or the deadline stopped the run.
+        """
+        state = await self.graph.ainvoke({"i": 0}, {"recursion_limit": 10}, context=job)
+        return outcome(state, job)
+
+    async def _read(self, _: ChainState, runtime: Any) -> ChainState:
+        job: Job = runtime.context
+        finished = 0
+
+        async def one(part: int, chunk: Chunk) -> State:
+            nonlocal finished
+            began = State(notes=Notes(issued=(part - 1) * _MARKERS_A_PART), window=job.window)
+            state = await read_chunk(chunk, part, began, job)
+            finished += 1
+            steps, result = len(job.chunks) + 1, "failed" if state.unread else "read"
+            event = StepDone(done=finished, steps=steps, usage=job.usage(), span=chunk.span, outcome=result)
+            job.emit(event)
+            runtime.stream_writer(event)
+            return state
+
+        states = await together([one(part, job.chunks[index]) for part, index in enumerate(job.order, 1)])
+        unread = [state.unread for state in states if state.unread is not None]
+        if len(unread) == len(states):
+            raise nothing_read(len(unread), unread[-1].reason)
+        window = min((state.window for state in states), key=lambda each: each.size)
+        notes, dropped = await self._merge([state.notes for state in states if state.notes.text], window, job)
+        return {
+            "i": len(states),
+            "notes": asdict(notes),
+            "size": window.size,
+            "dropped": dropped + sum(state.dropped for state in states),
+            "unread": [asdict(item) for item in unread],
+        }
+
+
+async def _manager(state: ChainState, runtime: Any) -> ChainState:
+    job: Job = runtime.context
+    text = await answer(notes_of(state), window_of_state(state, job), job)
+    steps = len(job.chunks) + 1
+    event = StepDone(done=steps, steps=steps, usage=job.usage(), outcome="answered")
+    job.emit(event)
+    runtime.stream_writer(event)
+    return {"text": text}
+
+
+def tree() -> SideBySide:
+    """Neighbours merged level by level."""
+    return SideBySide(merge_by_levels, levels)
+
+
+def map_then_chain() -> SideBySide:
+    """One set of notes carried along the others."""
+    return SideBySide(merge_in_a_row, row)
