@@ -16,7 +16,7 @@ from coa.events import Emit
 from coa.forecast import Alternative, Plan, seconds_of
 from coa.pipelines.base import Job, Pipeline
 from coa.pipelines.choosing import choose, side_by_side
-from coa.pipelines.order import resolve_order
+from coa.pipelines.order import Parts, resolve_order
 from coa.pipelines.registry import AUTO, every_pipeline, resolve_pipeline
 from coa.pipelines.window import Window, divide, usable_size
 from coa.prompts import Prompts
@@ -150,7 +150,7 @@ async def prepare(
         documents=documents,
         failures=failures,
         chunks=chunks,
-        order=order(chunks),
+        order=await asyncio.to_thread(order, _parts(chunks, documents, task.query)),
         ctx=ctx,
         window=window,
         window_tokens=window_tokens,
@@ -203,6 +203,15 @@ def _split(documents: Sequence[Document], budget: int, model: Model) -> tuple[Ch
         for chunk in split(document, budget, model.counter):
             chunks.append(Chunk(index=len(chunks), span=chunk.span, tokens=chunk.tokens))
     return tuple(chunks)
+
+
+def _parts(chunks: Sequence[Chunk], documents: Sequence[Document], query: str | None) -> Parts:
+    by_id = {document.id: document for document in documents}
+    return Parts(
+        count=len(chunks),
+        texts=lambda: [by_id[chunk.span.doc].read(chunk.span) for chunk in chunks],
+        query=query,
+    )
 
 
 async def _closed(_: Request) -> Reply:

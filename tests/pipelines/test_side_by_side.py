@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 
 import coa
-from coa.errors import InvalidReply, ProviderUnavailable, UsageError
+from coa.errors import InvalidReply, ProviderUnavailable
 from coa.pipelines.merging import fan_in, levels, room_for_notes, row
-from coa.pipelines.order import resolve_order
 from coa.pipelines.window import Window
 from coa.serving.base import Reply, Request
 from coa.testing import FaultServer, ScriptedModel
-from coa.types import Chunk, Span
 
 FACT = re.compile(r"FACT-\d+")
 FACTS = 24
@@ -140,18 +138,7 @@ def test_the_offline_engine_merges_too(book: Path) -> None:
     assert "third stair" in answer.text
 
 
-def test_orders() -> None:
-    chunks = [Chunk(index=i, span=Span(doc="d", start=i, end=i + 1), tokens=1) for i in range(9)]
-    assert resolve_order("ltr")(chunks) == tuple(range(9))
-    assert resolve_order("rtl")(chunks) == tuple(reversed(range(9)))
-    drawn = resolve_order("random:7")(chunks)
-    assert sorted(drawn) == list(range(9)) and drawn == resolve_order("random:7")(chunks)
-    assert drawn != resolve_order("random:8")(chunks)
-    with pytest.raises(UsageError):
-        resolve_order("random:x")
-
-
-@pytest.mark.parametrize("order", ["rtl", "random"])
+@pytest.mark.parametrize("order", ["rtl", "random", "relevance", "chow-liu"])
 def test_an_order_changes_what_is_read_first_and_loses_nothing(book: Path, order: str) -> None:
     first: list[str] = []
 
