@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -151,9 +152,10 @@ def run_at_a_fifth(book: Path, seed: int) -> tuple[int, int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_hundred_runs_finish_at_a_fifth_of_faults(book: Path) -> None:
+def test_two_hundred_runs_finish_at_a_fifth_of_faults(book: Path, record_property: Callable[[str, str], None]) -> None:
     """The runs wait far more than they work, so sixteen go side by side."""
     with ThreadPoolExecutor(16) as pool:
         runs = list(pool.map(partial(run_at_a_fifth, book), range(200)))
     seen, clean = (sum(column) for column in zip(*runs, strict=True))
-    assert seen <= 1.6 * clean
+    record_property("requests a call over 200 runs", f"{seen / clean:.2f}")
+    assert seen <= 1.3 * clean

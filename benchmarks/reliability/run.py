@@ -1,0 +1,77 @@
+"""The fault matrix by promise: runs its tests, slow ones too, and prints what they counted.
+
+    python benchmarks/reliability/run.py [--repeat N]
+
+``--repeat`` runs the crash tests so many times, to find one that passes by luck.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CRASHES = ("tests/crash", "tests/cli/test_crash.py", "tests/writing/test_kill.py")
+MATRIX = (
+    ("faults of servers, limits, deadlines", ("tests/faults", "tests/runtime")),
+    ("kills, signals, two writers", CRASHES),
+    ("hostile documents, fences, forged citations", ("tests/documents", "tests/agents")),
+    ("clients and vendors' wordings", ("tests/serving",)),
+)
+
+
+@dataclass(slots=True)
+class Row:
+    """What a group of tests gave."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    figures: list[str] = field(default_factory=list[str])
+
+
+def main() -> int:
+    """Run the matrix, print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=1, help="how often the crash tests are run")
+    repeat = parser.parse_args().repeat
+    rows = [(name, measured(paths)) for name, paths in MATRIX]
+    rows += [(f"crash tests once more ({i} of {repeat})", measured(CRASHES)) for i in range(2, repeat + 1)]
+    print("| what | passed | failed | skipped | s | figures |")
+    print("|---|---|---|---|---|---|")
+    for name, row in rows:
+        figures = "; ".join(row.figures)
+        print(f"| {name} | {row.passed} | {row.failed} | {row.skipped} | {row.seconds:.0f} | {figures} |")
+    return 1 if any(row.failed for _, row in rows) else 0
+
+
+def measured(paths: tuple[str, ...]) -> Row:
+    """Run the tests under some paths."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "slow or not slow", f"--junitxml={report}"]
+        subprocess.run([*command, *paths], cwd=ROOT, stdout=sys.stderr, check=False)
+        return read(ET.parse(report).getroot())
+
+
+def read(report: ET.Element) -> Row:
+    """Counts of a JUnit report, and the figures that tests recorded."""
+    row = Row()
+    for suite in report.iter("testsuite"):
+        row.seconds += float(suite.get("time", 0))
+    for case in report.iter("testcase"):
+        row.failed += any(case.find(tag) is not None for tag in ("failure", "error"))
+        row.skipped += case.find("skipped") is not None
+        row.passed += len([child for child in case if child.tag in ("failure", "error", "skipped")]) == 0
+        row.figures += [f"{figure.get('name')}: {figure.get('value')}" for figure in case.iter("property")]
+    return row
+
+
+if __name__ == "__main__":
+    sys.exit(main())
