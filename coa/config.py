@@ -35,6 +35,7 @@ class Settings(BaseModel):
     deadline: float | None = Field(None, gt=0, description="Seconds for the whole run")
     prices: tuple[float, float] | None = Field(None, description="US dollars per million tokens: prompt, reply")
     run_dir: Path | None = Field(None, description="Where runs are kept; the default is the user's state directory")
+    stream: bool = Field(False, description="Tell the final text piece by piece while it is written")
     journal: bool = Field(True, description="Keep a journal of the calls, so that the run can be resumed")
     durable: bool = Field(False, description="Journal survives power loss, not only a killed process (slower)")
 

@@ -50,6 +50,19 @@ class Retrying:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextPiece:
+    """A piece of the final text as the model writes it, if ``Settings.stream`` is on.
+
+    ``start`` begins an attempt: what was told before it is void. The pieces are the model's own words, with marks such
+    as ``[kqz3]`` for quotes that are not verified yet: the citations come with the answer.
+    """
+
+    role: str
+    text: str
+    start: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
     """Something the user should know; also listed in the answer's warnings."""
 
@@ -63,7 +76,7 @@ class RunFinished:
     answer: Answer
 
 
-Event = RunStarted | StepDone | CallDone | Retrying | Warned | RunFinished
+Event = RunStarted | StepDone | CallDone | Retrying | TextPiece | Warned | RunFinished
 Emit = Callable[[Event], None]
 
 

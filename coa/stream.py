@@ -1,4 +1,7 @@
-"""The streaming twins: ``async for event in coa.stream.ask(...)`` yields typed events, the answer last."""
+"""The streaming twins: ``async for event in coa.stream.ask(...)`` yields typed events, the answer last.
+
+The final text comes in pieces (`coa.events.TextPiece`) unless ``stream=False`` is given.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,18 @@ __all__ = ["ask", "summarize"]
 
 async def summarize(source: SourceLike | Sequence[SourceLike], **options: Any) -> AsyncIterator[Event]:
     """Events of `coa.summarize`; the last one is `coa.events.RunFinished`."""
-    async for event in _events(lambda emit: aio.summarize(source, on_event=emit, **options)):
+    async for event in _events(lambda emit: aio.summarize(source, on_event=emit, **_streamed(options))):
         yield event
 
 
 async def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> AsyncIterator[Event]:
     """Events of `coa.ask`; the last one is `coa.events.RunFinished`."""
-    async for event in _events(lambda emit: aio.ask(source, question, on_event=emit, **options)):
+    async for event in _events(lambda emit: aio.ask(source, question, on_event=emit, **_streamed(options))):
         yield event
+
+
+def _streamed(options: dict[str, Any]) -> dict[str, Any]:
+    return {"stream": True, **options}
 
 
 async def _events(start: Callable[[Callable[[Event], None]], Awaitable[Answer]]) -> AsyncIterator[Event]:

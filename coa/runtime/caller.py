@@ -16,6 +16,8 @@ from coa.runtime.journal import Journal, Overflow, Record, request_key
 from coa.runtime.limiter import Limiter
 from coa.runtime.prices import Price, dearest, price_for
 from coa.runtime.retry import RetryPolicy
+from coa.runtime.speaking import Speaker
+from coa.runtime.stall import StallWatch
 from coa.serving.base import Model, Reply, Request
 from coa.types import Usage
 
@@ -51,10 +53,13 @@ class Caller:
         policy: RetryPolicy,
         emit: Emit = ignore,
         clock: Clock | None = None,
+        stream: bool = False,
     ) -> None:
         self._routes, self._current = tuple(routes), 0
         self._journal, self._limiter, self._budget, self._policy = journal, limiter, budget, policy
         self._emit, self._clock = emit, clock or SystemClock()
+        self._speaker = Speaker(emit, on=stream)
+        self._stall = StallWatch(self._clock)
         self._in_flight: dict[str, asyncio.Future[None]] = {}
         self._started = self._clock.now()
         self._usage = Usage(cost_usd=None if any(route.price is None for route in routes) else 0.0)
@@ -113,6 +118,7 @@ class Caller:
         if isinstance(outcome, Overflow):
             raise ContextOverflow(outcome.message, limit=outcome.limit, actual=outcome.actual)
         self._usage = replace(self._usage, calls_from_journal=self._usage.calls_from_journal + 1)
+        self._speaker.replayed(record.role, outcome)
         self._tell(record.role, outcome, 0.0, from_journal=True)
         return outcome
 
@@ -150,17 +156,23 @@ class Caller:
 
     async def _attempt(self, route: Route, request: Request) -> Reply:
         async with self._limiter.slot():
+            began = self._clock.now()
             reserved = await self._budget.claim(self._worst_prompt(route.model, request), request.max_tokens)
             try:
                 async with self._policy.deadline():
-                    reply = await route.model.complete(request)
+                    reply = await self._speaker.complete(route.model, request)
+            except CallTimeout as error:
+                self._failed(error, reserved)
+                raise self._stall.timed_out(error, began=began, model=route.model.name) from error
             except ModelError as error:
+                self._stall.answered()
                 self._failed(error, reserved)
                 raise
             except BaseException:
                 self._budget.settle(reserved)
                 raise
             self._budget.settle(reserved, reply)
+            self._stall.answered()
             self._limiter.succeeded()
             return reply
 
@@ -225,4 +237,5 @@ def caller_for(models: Sequence[Model], settings: Settings, journal: Journal, em
         ),
         policy=RetryPolicy(retries=settings.retries, timeout=settings.timeout),
         emit=emit,
+        stream=settings.stream,
     )

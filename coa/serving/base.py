@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -96,4 +96,17 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A model that can also hand over a reply while it is being written."""
+
+    async def stream(self, request: Request, hear: Callable[[str], None]) -> Reply:
+        """Send the request once, call ``hear`` with each piece of the text, and return the whole reply.
+
+        Raises:
+            ModelError: one of its subclasses, for every failure; a stream that stops in the middle is one.
+        """
         ...

@@ -49,12 +49,14 @@ class Dialect:
         limit: What the bound of the reply is called.
         temperature: Whether a temperature may be given.
         seed: Whether a seed may be given.
+        stream_usage: Whether a stream may be asked for its counts of tokens.
         effort: How long a reasoning model may think; None leaves it out.
     """
 
     limit: str = "max_tokens"
     temperature: bool = True
     seed: bool = True
+    stream_usage: bool = True
     effort: str | None = None
 
     def parameters(self, name: str, request: Request) -> dict[str, Any]:
@@ -67,6 +69,11 @@ class Dialect:
         if self.effort is not None:
             found["reasoning_effort"] = self.effort
         return found
+
+    def streamed(self, name: str, request: Request) -> dict[str, Any]:
+        """The arguments of a completion that is streamed, beyond ``stream`` itself."""
+        options = {"stream_options": {"include_usage": True}} if self.stream_usage else {}
+        return {**self.parameters(name, request), **options}
 
     def after(self, failure: Failure) -> Dialect | None:
         """The dialect to try instead, if the server refused one of the parameters by name; otherwise None."""
@@ -84,6 +91,7 @@ class Dialect:
         changes: Mapping[str, dict[str, Any]] = {
             "temperature": {"temperature": False},
             "seed": {"seed": False},
+            "stream_options": {"stream_usage": False},
             "reasoning_effort": {"effort": None},
         }
         return replace(self, **changes.get(name or "", {}))
@@ -98,7 +106,7 @@ def dialect_for(name: str, *, official: bool) -> Dialect:
 
 def _named(error: Mapping[str, object], message: str) -> str | None:
     """The parameter that a refusal is about: the one named first."""
-    names = (*_LIMITS, "temperature", "seed", "reasoning_effort")
+    names = (*_LIMITS, "temperature", "seed", "stream_options", "reasoning_effort")
     if error.get("param") in names:
         return str(error["param"])
     found = re.search(rf"\b({'|'.join(names)})\b", message)

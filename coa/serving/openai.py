@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from coa.errors import AuthenticationFailed, ModelError, UsageError
@@ -17,10 +17,13 @@ from coa.serving.chat import body_of, reply_of
 from coa.serving.dialect import Dialect, dialect_for, known_window
 from coa.serving.errors import Failure, failure_of, to_error
 from coa.serving.scrub import Scrubber
+from coa.serving.streaming import BrokenStream, Gathered, gather
 from coa.tokens import TokenCounter, counter_for
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+Answered = TypeVar("Answered")
 
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "none"
@@ -110,7 +113,25 @@ class OpenAIModel:
         """
         client = await self._client()
         async with self._in_time(request):
-            return await self._send(client, request)
+            content = await self._agreed(
+                request, lambda dialect: _post(client, dialect.parameters(self._model, request))
+            )
+        return self._reply(content, request)
+
+    async def stream(self, request: Request, hear: Callable[[str], None]) -> Reply:
+        """Send the request once and hand over the text as it comes; return the whole reply, whatever its finish.
+
+        Raises:
+            ModelError: see `coa.errors`; `ProviderUnavailable` for a stream that ended before the reply did.
+        """
+        client = await self._client()
+        async with self._in_time(request):
+            gathered = await self._agreed(
+                request, lambda dialect: _stream(client, dialect.streamed(self._model, request), hear)
+            )
+        if gathered.error is not None:
+            raise self._error(_hidden(gathered.error), request)
+        return gathered.reply(model=self.name)
 
     async def post(self, path: str, parameters: Mapping[str, Any], request: Request) -> Mapping[str, object]:
         """Send to another path of the API, once, and return the body.
@@ -138,14 +159,17 @@ class OpenAIModel:
         if connection.loop is asyncio.get_running_loop():
             await connection.client.close()
 
-    async def _send(self, client: AsyncOpenAI, request: Request) -> Reply:
+    async def _agreed(
+        self, request: Request, send: Callable[[Dialect], Awaitable[tuple[Answered, Failure | None]]]
+    ) -> Answered:
+        """Send, and spell it otherwise when the server does not take a parameter."""
         tried: list[Dialect] = []
         while True:
             dialect = self._dialect
             tried.append(dialect)
-            content, failure = await _post(client, dialect.parameters(self._model, request))
+            answered, failure = await send(dialect)
             if failure is None:
-                return self._reply(content, request)
+                return answered
             other = dialect.after(failure)
             if other is None or other in tried:
                 raise self._error(failure, request)
@@ -238,13 +262,33 @@ async def _post(
     try:
         response: Any = await client.post(path, cast_to=object, body=parameters, options={"headers": _RAW_RESPONSE})
         return response.http_response.content, None
-    except openai.APIStatusError as error:
-        headers = {str(name).lower(): str(value) for name, value in error.response.headers.items()}
-        return b"", failure_of(error.status_code, error.body, headers)
-    except openai.APITimeoutError:
-        return b"", Failure(timed_out=True)
     except openai.OpenAIError as error:
-        return b"", Failure(message=_reason(error))
+        return b"", _failed(error)
+
+
+async def _stream(
+    client: AsyncOpenAI, parameters: dict[str, Any], hear: Callable[[str], None]
+) -> tuple[Gathered, Failure | None]:
+    """What a stream held, or what went wrong."""
+    import openai
+
+    try:
+        return await gather(client, parameters, hear), None
+    except openai.OpenAIError as error:
+        return Gathered(hear), _failed(error)
+    except BrokenStream as error:
+        return Gathered(hear), Failure(message=_reason(error))
+
+
+def _failed(error: Exception) -> Failure:
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        headers = {str(name).lower(): str(value) for name, value in error.response.headers.items()}
+        return failure_of(error.status_code, error.body, headers)
+    if isinstance(error, openai.APITimeoutError):
+        return Failure(timed_out=True)
+    return Failure(message=_reason(error))
 
 
 def _reason(error: BaseException) -> str:

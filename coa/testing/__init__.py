@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from coa.testing.conformance import check_failure, check_model
     from coa.testing.faults import FAULTS, Fault, FaultServer
+    from coa.testing.retrievers import check_retriever
     from coa.testing.scripted import ScriptedModel
 
-__all__ = ["FAULTS", "Fault", "FaultServer", "ScriptedModel", "check_failure", "check_model"]
+__all__ = ["FAULTS", "Fault", "FaultServer", "ScriptedModel", "check_failure", "check_model", "check_retriever"]
 
-_HOMES = {"ScriptedModel": "scripted", "check_failure": "conformance", "check_model": "conformance"}
+_HOMES = {
+    "ScriptedModel": "scripted",
+    "check_failure": "conformance",
+    "check_model": "conformance",
+    "check_retriever": "retrievers",
+}
 
 
 def __getattr__(name: str) -> Any:

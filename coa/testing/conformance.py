@@ -4,6 +4,8 @@
 
     async def test_my_model_conforms():
         await check_model(lambda: MyModel("tiny"))
+
+`coa.testing.retrievers` has the same for retrievers.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import replace
 from typing import get_args
 
 from coa.errors import ModelError
-from coa.serving.base import FinishReason, Message, Model, Reply, Request
+from coa.serving.base import FinishReason, Message, Model, Reply, Request, Streaming
 from coa.types import Notes, Passage, Span, Task
 
 Factory = Callable[[], Model]
@@ -106,6 +108,11 @@ async def replies(model: Model, make_request: Callable[[str], Request]) -> None:
     """A request is answered with a well-formed reply, and the name does not change by it."""
     name = model.name
     _check_reply(await model.complete(make_request(SAMPLE_TEXT)))
+    if isinstance(model, Streaming):
+        heard: list[str] = []
+        reply = await model.stream(make_request(SAMPLE_TEXT), heard.append)
+        _check_reply(reply)
+        _check(reply.finish == "refusal" or "".join(heard) == reply.text, "what was streamed is not the reply's text")
     _check(model.name == name, "the name changed with the first call; it is part of the journal's key")
 
 

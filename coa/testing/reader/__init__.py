@@ -1,4 +1,4 @@
-"""A small language model of our own that truly reads: real probabilities and attention where nobody's weights are at hand.
+"""A small language model of our own that truly reads: real probabilities where nobody's weights are at hand.
 
 `load` gives the trained reader; `documents` and `tasks` make what it reads, `train` trains another, `gates` measures.
 Needs the extra ``reader``.
