@@ -10,7 +10,7 @@ import typer
 from coa.cli import options as o
 from coa.cli.console import write_result
 from coa.cli.flatten import flattened
-from coa.cli.run import carry_out, verify_all
+from coa.cli.run import ask_all, carry_out, verify_all
 from coa.errors import UsageError
 from coa.types import Task
 
@@ -35,8 +35,12 @@ def ask(
     options: o.RunOptions,
     manner: o.Manner,
     words: o.Words = None,
+    questions: o.Questions = None,
 ) -> None:
     """Answer a question about documents, with citations."""
+    if questions is not None:
+        ask_all(files, questions, words, options.settings(), manner)
+        return
     *sources, question = files
     if not sources:
         what = "a question" if Path(question).exists() else "a document"

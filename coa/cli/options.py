@@ -16,6 +16,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
 Words = Annotated[int | None, typer.Option(help="Length to aim at.")]
+Questions = Annotated[
+    str | None, typer.Option(metavar="FILE.jsonl", help="Questions, one JSON object a line; all else are documents.")
+]
 RunDir = Annotated[Path | None, typer.Option(help="Where runs are kept.")]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, ending in /v1.")]
 Model = Annotated[

@@ -64,12 +64,7 @@ def verify_all(source: str, claims: list[str], settings: Settings, shown: Shown)
 
     if settings.model is None and not shown.quiet:
         note(_NO_MODEL)
-    kept: list[bytes] = []
-
-    def stdin() -> bytes:
-        kept[:] = kept or [read_stdin()]
-        return kept[0]
-
+    stdin = _ReadOnce()
     results = [
         verdict_of(
             claim,
@@ -85,6 +80,52 @@ def verify_all(source: str, claims: list[str], settings: Settings, shown: Shown)
         write_result("\n".join(parts), shown.output)
     if any(result.answer.status == "partial" for result in results):
         raise typer.Exit(PARTIAL)
+
+
+def ask_all(sources: list[str], path: str, words: int | None, settings: Settings, manner: Manner) -> None:
+    """Ask the questions of a file one after the other, and print one JSON object a line, or texts one below the other.
+
+    The limits of the settings hold for all of them together. Asked again, answered questions cost nothing.
+    """
+    from coa import api
+    from coa.questions import left_after, read_questions
+    from coa.report import answer_to_json, render_text
+
+    if manner.dry_run:
+        raise UsageError("a file of questions has no --dry-run", hint="Try one of them with `coa plan ask`.")
+    questions = read_questions(path)
+    if settings.model is None and not manner.quiet:
+        note(_NO_MODEL)
+    stdin = _ReadOnce()
+    printed: list[str] = []
+    partial = False
+    for question in questions:
+        task = Task(kind="qa", query=question.text, words=words)
+        answer = watched(
+            lambda emit, task=task, left=settings: api.run(task, sources, left, emit=emit, stdin=stdin), manner.quiet
+        )
+        settings = left_after(settings, answer.usage)
+        partial = partial or answer.status == "partial"
+        if manner.json:
+            found = {"id": question.id, "question": question.text, "answer": json.loads(answer_to_json(answer))}
+            printed.append(as_json(found))
+        else:
+            printed.append(f"{question.id}: {question.text}\n{render_text(answer)}\n")
+    write_result("".join(printed), manner.output)
+    if partial:
+        raise typer.Exit(PARTIAL)
+
+
+class _ReadOnce:
+    """Standard input, read for the first of several runs and kept for the others."""
+
+    def __init__(self) -> None:
+        self._data: bytes | None = None
+
+    def __call__(self) -> bytes:
+        if self._data is None:
+            self._data = read_stdin()
+        return self._data
 
 
 def watched(start: Callable[[Quiet], Awaitable[Answer]], quiet: bool) -> Answer:

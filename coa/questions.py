@@ -1,0 +1,71 @@
+"""Many questions over the same documents: the file they stand in, and what is left of the limits after each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from coa.config import Settings
+from coa.errors import InputNotFound, InputUnreadable, UsageError
+from coa.types import Usage
+
+_HINT = 'Each line is a JSON object with a text: {"id": "q1", "question": "Who kept the light?"}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question and the name it goes by: its ``id``, or the number of its line."""
+
+    id: str
+    text: str
+
+
+def read_questions(path: str | Path) -> list[Question]:
+    """The questions of a file: one JSON object a line with ``question`` and perhaps ``id``; blank lines do not count.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InputUnreadable: it cannot be read as UTF-8.
+        UsageError: a line is no such object, an id comes twice, or there is no question at all.
+    """
+    try:
+        lines = Path(path).read_text("utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise InputNotFound(f"there is no file {str(path)!r}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
+    found = [_question(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise UsageError(f"{str(path)!r} holds no question", hint=_HINT)
+    seen: set[str] = set()
+    for question in found:
+        if question.id in seen:
+            raise UsageError(f"{str(path)!r} has the id {question.id!r} twice", hint="Give each question its own id.")
+        seen.add(question.id)
+    return found
+
+
+def _question(line: str, number: int, path: str | Path) -> Question:
+    try:
+        read: object = json.loads(line)
+    except (ValueError, RecursionError):
+        read = None
+    given = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+    text, name = given.get("question"), given.get("id", number)
+    if not isinstance(text, str) or not text.strip() or not isinstance(name, str | int):
+        raise UsageError(f"line {number} of {str(path)!r} is no question", hint=_HINT)
+    return Question(id=str(name), text=text)
+
+
+def left_after(settings: Settings, spent: Usage) -> Settings:
+    """The settings with what is left of the limits in money, tokens and calls: they hold for all questions together."""
+    changes: dict[str, object] = {}
+    if settings.max_calls is not None:
+        changes["max_calls"] = max(0, settings.max_calls - spent.calls)
+    if settings.max_tokens is not None:
+        changes["max_tokens"] = max(0, settings.max_tokens - spent.prompt_tokens - spent.completion_tokens)
+    if settings.max_cost is not None and spent.cost_usd is not None:
+        changes["max_cost"] = max(0.0, settings.max_cost - spent.cost_usd)
+    return settings.model_copy(update=changes)
