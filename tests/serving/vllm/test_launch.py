@@ -70,7 +70,7 @@ def port() -> Iterator[int]:
 def gone(log: Path) -> bool:
     """Whether the child that the log names has ended, given a moment to do so."""
     pid = int(log.read_text().split("child ")[1].split()[0])
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while alive(pid) and time.monotonic() < end:
         time.sleep(0.05)
     return not alive(pid)
