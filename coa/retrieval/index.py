@@ -1,136 +1,187 @@
-"""`Index`: documents in, passages out; the `Retriever` of this library.
-
-The default search is hybrid: BM25, shared with the neighbours of a unit because an answer often stands beside the words
-of its question, and the cosine of embeddings, each turned into z-scores over the union of the candidates, then added.
-"""
+"""`Index`: documents in, passages out; the `Retriever` of this library."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, pstdev
-from typing import TYPE_CHECKING
+from typing import Any
 
 from coa.documents import Document
-from coa.errors import UnusableIndex, UsageError
-from coa.retrieval.base import Hit, Mode
+from coa.errors import UsageError
+from coa.retrieval.base import Embedding, Hit, Mode, Record, Store, Unit, Value
 from coa.retrieval.embedders import Embedder, resolve_embedder
-from coa.retrieval.store import Entry, Store
+from coa.retrieval.entries import record
+from coa.retrieval.filters import condition
+from coa.retrieval.fusion import z_sum
+from coa.retrieval.stores import open_store
 from coa.retrieval.terms import terms
-from coa.retrieval.units import unit_spans
 from coa.types import Source
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Progress = Callable[[Document, bool], None]
 """Told of each document, and whether it was new or changed."""
 
+Filled = Callable[[int, int], None]
+"""Told how many units got their vectors, of how many."""
+
 _CANDIDATES = 200
-_NEIGHBOUR = 0.3
+_UNITS_A_COMMIT = 2_000
+_VECTORS_A_COMMIT = 512
 
 
 class Index:
-    """An index in a folder: open it with `Index.open`, make or extend it with `Index.create`."""
+    """An index in a folder or on a server: open it with `Index.open`, make or extend it with `Index.create`."""
 
-    def __init__(self, store: Store, embedder: Embedder | None) -> None:
+    def __init__(self, store: Store, embedder: Embedder | None = None) -> None:
         self._store, self._embedder = store, embedder
-        self._vectors: tuple[int, list[int], NDArray[np.float32]] | None = None
 
     @classmethod
-    def create(cls, folder: str | Path, *, embedder: str | None = None) -> Index:
-        """Open a folder for writing; it is made where there is none.
+    def create(cls, folder: str | Path, *, embedder: str | Embedder | None = None) -> Index:
+        """Open an index for writing; it is made where there is none.
 
         Args:
-            folder: Where the index is, or shall be.
-            embedder: ``minilm``, or a model's folder; None indexes words only, or goes on with the index's own.
+            folder: Where the index is, or shall be; see `coa.retrieval.stores.open_store`.
+            embedder: ``minilm``, a model's folder, or an object; None indexes words only, or goes on with the index's
+                own. An index of words only gets vectors with the next `add` or `fill`.
 
         Raises:
             UnusableIndex: the folder is no index, or its vectors are another embedder's.
             MissingExtra: the embedder is not installed.
         """
-        store = Store(Path(folder), create=True)
+        return cls._over(open_store(folder, create=True), embedder)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, embedder: Embedder | None = None) -> Index:
+        """Open an index to search it.
+
+        Args:
+            folder: Where it is.
+            embedder: The object that made its vectors, where no name leads to it.
+
+        Raises:
+            UnusableIndex: the folder is no index, or its vectors are another embedder's.
+            MissingExtra: its embedder is not installed.
+        """
+        return cls._over(open_store(folder), embedder)
+
+    @classmethod
+    def _over(cls, store: Store, embedder: str | Embedder | None) -> Index:
         try:
             return cls(store, _matching(store, embedder))
         except BaseException:
             store.close()
             raise
 
-    @classmethod
-    def open(cls, folder: str | Path) -> Index:
-        """Open an index to search it.
-
-        Raises:
-            UnusableIndex: the folder is no index.
-            MissingExtra: its embedder is not installed.
-        """
-        store = Store(Path(folder))
-        return cls(store, _matching(store, None))
-
     def close(self) -> None:
-        """Release the file."""
+        """Release the files."""
         self._store.close()
+
+    @property
+    def store(self) -> Store:
+        """Where everything is kept."""
+        return self._store
 
     @property
     def sources(self) -> list[Source]:
         """The documents of the index."""
         return self._store.sources()
 
-    def add(self, documents: Sequence[Document], progress: Progress | None = None) -> int:
+    def add(
+        self,
+        documents: Sequence[Document],
+        progress: Progress | None = None,
+        *,
+        fields: Mapping[str, Value] | None = None,
+        filled: Filled | None = None,
+    ) -> int:
         """Index documents; one whose path and content are known is left as it is. Returns how many were indexed.
 
-        Each document is committed as a whole: a killed process loses the one it was at.
+        Words first, some thousand units a commit, then vectors, some hundred a commit: a killed process loses the
+        commit it was at, and the same call goes on from there.
+
+        Args:
+            documents: What to index.
+            progress: Told of each document.
+            fields: What to say about every unit, for filters.
+            filled: Told of the vectors.
+
+        Raises:
+            UsageError: a field's name cannot be one.
+            StorageFailed: the index cannot be written.
         """
         known = {source.path: source.sha256 for source in self.sources}
         added = 0
-        for document in documents:
-            changed = known.get(document.path) != document.sha256
+        for batch in _batches(documents, known, fields):
+            changed = [entry for _, entry in batch if entry is not None]
             if changed:
-                self._store.put(document, self._entries(document))
-                added += 1
+                self._store.put(changed)
+                added += len(changed)
             if progress is not None:
-                progress(document, changed)
+                for document, entry in batch:
+                    progress(document, entry is not None)
+        self.fill(filled)
         return added
+
+    def fill(self, filled: Filled | None = None) -> int:
+        """Give vectors to the units that have none; how many got one."""
+        if self._embedder is None:
+            return 0
+        done = 0
+        while units := self._store.lacking(_VECTORS_A_COMMIT):
+            vectors = self._embedder.embed([unit.text for unit in units])
+            self._store.set_vectors([unit.id for unit in units], vectors)
+            done += len(units)
+            if filled is not None:
+                filled(done, done)
+        return done
 
     def remove(self, path: str) -> bool:
         """Take a document out; whether there was one."""
         return self._store.remove(path)
 
+    def compact(self) -> None:
+        """Give back what deleted units held, and build what makes a large index fast."""
+        self._store.compact()
+
     async def search(self, query: str, k: int = 10, *, mode: Mode | None = None) -> list[Hit]:
         """The ``k`` best passages at most, best first; see `find`."""
         return await asyncio.to_thread(self.find, query, k, mode=mode)
 
-    def find(self, query: str, k: int = 10, *, mode: Mode | None = None) -> list[Hit]:
+    def find(
+        self, query: str, k: int = 10, *, mode: Mode | None = None, where: Mapping[str, Any] | None = None
+    ) -> list[Hit]:
         """The ``k`` best passages at most, best first.
 
         Args:
             query: Words or a question.
             k: How many.
             mode: ``bm25``, ``dense`` or ``hybrid``; the default is hybrid where the index has vectors, BM25 otherwise.
+            where: Only passages that meet it; see `coa.retrieval.filters`.
 
         Raises:
-            UsageError: an empty query, ``k`` below 1, or a dense search of an index without vectors.
+            UsageError: an empty query, ``k`` below 1, a dense search without vectors, a filter that is none.
         """
         mode = mode or ("hybrid" if self._embedder is not None else "bm25")
         self._check(query, k, mode)
+        wanted = None if where is None else condition(where)
+        most = max(k, _CANDIDATES)
+        words = terms(query)
         parts: dict[str, dict[int, float]] = {}
         if mode != "dense":
-            parts["bm25"] = self._bm25(query)
+            parts["bm25"] = self._store.search_lexical(words, most, where=wanted)
         if mode != "bm25":
-            parts["dense"] = self._dense(query, parts.get("bm25", {}))
-        scores = fused(parts)
+            assert self._embedder is not None
+            vector = self._embedder.embed([query])[0]
+            parts["dense"] = self._store.search_dense(vector, most, where=wanted)
+            if mode == "hybrid":
+                union = parts["bm25"].keys() | parts["dense"].keys()
+                missing = union - parts["bm25"].keys()
+                parts["bm25"] |= self._store.search_lexical(words, most, among=missing)
+                parts["dense"] |= self._store.search_dense(vector, most, among=union - parts["dense"].keys())
+        scores = z_sum(parts) if len(parts) > 1 else next(iter(parts.values()))
         best = sorted(scores, key=lambda unit: (-scores[unit], unit))[:k]
         return [
-            Hit(
-                span=unit.span,
-                score=scores[unit.id],
-                text=unit.text,
-                path=unit.path,
-                page=unit.page,
-                parts={name: found[unit.id] for name, found in parts.items() if unit.id in found},
-            )
+            _hit(unit, scores[unit.id], {name: found[unit.id] for name, found in parts.items() if unit.id in found})
             for unit in self._store.units(best)
         ]
 
@@ -142,74 +193,45 @@ class Index:
         if mode != "bm25" and self._embedder is None:
             raise UsageError("this index has no vectors", hint="Index with --embedder minilm, or search with bm25.")
 
-    def _entries(self, document: Document) -> list[Entry]:
-        spans = unit_spans(document.text)
-        texts = [document.text[start:end] for start, end in spans]
-        vectors: list[bytes | None] = [None] * len(texts)
-        if self._embedder is not None:
-            vectors = [vector.tobytes() for vector in self._embedder.embed(texts)]
-        return [
-            Entry(start=start, end=end, terms=" ".join(terms(text)), vector=vector)
-            for (start, end), text, vector in zip(spans, texts, vectors, strict=True)
-        ]
 
-    def _bm25(self, query: str) -> dict[int, float]:
-        found = self._store.bm25(terms(query), _CANDIDATES)
-        shared = dict(found)
-        for unit, score in found.items():
-            for neighbour in self._store.neighbours(unit):
-                if neighbour in shared:
-                    shared[neighbour] += _NEIGHBOUR * score
-        return shared
-
-    def _dense(self, query: str, also: Mapping[int, float]) -> dict[int, float]:
-        """Cosine of the nearest units, and of those that the other part found."""
-        assert self._embedder is not None
-        numbers, vectors = self._loaded()
-        if not numbers:
-            return {}
-        cosines = vectors @ self._embedder.embed([query])[0]
-        nearest = {int(i) for i in cosines.argsort()[::-1][:_CANDIDATES]}
-        wanted = nearest | {i for i, number in enumerate(numbers) if number in also}
-        return {numbers[i]: float(cosines[i]) for i in sorted(wanted)}
-
-    def _loaded(self) -> tuple[list[int], NDArray[np.float32]]:
-        state = self._store.state()
-        if self._vectors is None or self._vectors[0] != state:
-            self._vectors = (state, *self._store.vectors())
-        return self._vectors[1], self._vectors[2]
+def _batches(
+    documents: Sequence[Document], known: Mapping[str, str], fields: Mapping[str, Value] | None
+) -> Iterator[list[tuple[Document, Record | None]]]:
+    """Documents with their records, None for those that are known, some thousand units at a time."""
+    batch: list[tuple[Document, Record | None]] = []
+    units = 0
+    for document in documents:
+        entry = None if known.get(document.path) == document.sha256 else record(document, fields)
+        batch.append((document, entry))
+        units += len(entry.entries) if entry is not None else 0
+        if units >= _UNITS_A_COMMIT:
+            yield batch
+            batch, units = [], 0
+    if batch:
+        yield batch
 
 
-def fused(parts: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
-    """One score for each unit: the sum of its z-scores; what a part did not find counts as that part's lowest."""
-    if len(parts) == 1:
-        return dict(next(iter(parts.values())))
-    union = sorted({unit for found in parts.values() for unit in found})
-    total = dict.fromkeys(union, 0.0)
-    for found in parts.values():
-        lowest = min(found.values(), default=0.0)
-        scores = [found.get(unit, lowest) for unit in union]
-        mean, spread = (fmean(scores), pstdev(scores)) if scores else (0.0, 0.0)
-        for unit, score in zip(union, scores, strict=True):
-            total[unit] += (score - mean) / spread if spread else 0.0
-    return total
+def _hit(unit: Unit, score: float, parts: Mapping[str, float]) -> Hit:
+    return Hit(
+        span=unit.span,
+        score=score,
+        text=unit.text,
+        path=unit.path,
+        page=unit.page,
+        section=unit.section,
+        kind=unit.kind,
+        fields=unit.fields,
+        parts=parts,
+    )
 
 
-def _matching(store: Store, wanted: str | None) -> Embedder | None:
-    """The embedder that this index was made with; a new index takes the one that is wanted."""
-    meta = store.meta()
-    name = wanted or meta.get("embedder")
+def _matching(store: Store, wanted: str | Embedder | None) -> Embedder | None:
+    """The embedder that this index was made with; one without takes the one that is wanted."""
+    known = store.embedding
+    name = wanted if wanted is not None else known and known.name
     if not name:
         return None
-    embedder = resolve_embedder(name)
-    known = meta.get("fingerprint")
-    if known is None and store.sources():
-        raise UnusableIndex("this index was made without vectors", hint="Index the documents again in a new folder.")
-    if known not in (None, embedder.fingerprint):
-        raise UnusableIndex(
-            f"the vectors of this index are from another model ({known})",
-            hint="Index the documents again in a new folder.",
-        )
-    if known is None:
-        store.set_meta({"embedder": name, "fingerprint": embedder.fingerprint})
+    embedder = resolve_embedder(name) if isinstance(name, str) else name
+    if known is None or known.fingerprint != embedder.fingerprint:
+        store.claim(Embedding(name=embedder.name, fingerprint=embedder.fingerprint, dimensions=embedder.dimensions))
     return embedder

@@ -10,14 +10,25 @@ if TYPE_CHECKING:
     from coa.testing.faults import FAULTS, Fault, FaultServer
     from coa.testing.retrievers import check_retriever
     from coa.testing.scripted import ScriptedModel
+    from coa.testing.stores import check_store
 
-__all__ = ["FAULTS", "Fault", "FaultServer", "ScriptedModel", "check_failure", "check_model", "check_retriever"]
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "FaultServer",
+    "ScriptedModel",
+    "check_failure",
+    "check_model",
+    "check_retriever",
+    "check_store",
+]
 
 _HOMES = {
     "ScriptedModel": "scripted",
     "check_failure": "conformance",
     "check_model": "conformance",
     "check_retriever": "retrievers",
+    "check_store": "stores",
 }
 
 

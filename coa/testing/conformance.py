@@ -5,7 +5,7 @@
     async def test_my_model_conforms():
         await check_model(lambda: MyModel("tiny"))
 
-`coa.testing.retrievers` has the same for retrievers.
+`coa.testing.retrievers` has the same for retrievers, `coa.testing.stores` for stores.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import coa
 from coa.errors import StorageFailed, UnusableIndex, UsageError
 from coa.retrieval.base import Retriever
-from coa.retrieval.index import Index, fused
-from coa.retrieval.store import FILE, Store
+from coa.retrieval.fusion import reciprocal_ranks, z_sum
+from coa.retrieval.index import Index
+from coa.retrieval.sqlite.database import FILE
 from coa.retrieval.units import MOST_CHARS, unit_spans
 
 LOG = Path(__file__).parents[2] / "examples" / "documents" / "lighthouse_log.txt"
@@ -145,19 +146,23 @@ def test_a_killed_indexer_leaves_whole_documents(tmp_path: Path) -> None:
         process.stderr.readline()
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    store = Store(tmp_path / "lib")
-    assert len(store.sources()) >= 9
-    store.close()
+    left = Index.open(tmp_path / "lib")
+    assert len(left.sources) >= 9
+    assert all(hit.text == left.store.text(hit.span.doc)[hit.span.start : hit.span.end] for hit in left.find("soup"))
+    left.close()
     index = coa.index(docs, tmp_path / "lib")
     assert len(index.sources) == 60
     assert len(index.find("Entry 59 soup", 60)) == 60
 
 
 def test_fusion_adds_what_the_parts_agree_on() -> None:
-    scores = fused({"bm25": {1: 9.0, 2: 1.0}, "dense": {1: 0.9, 3: 0.1}})
-    assert max(scores, key=scores.__getitem__) == 1
-    assert fused({"bm25": {1: 2.0}}) == {1: 2.0}
-    assert fused({"bm25": {}, "dense": {}}) == {}
+    parts = {"bm25": {1: 9.0, 2: 1.0}, "dense": {1: 0.9, 3: 0.1}}
+    for fused in (z_sum, reciprocal_ranks):
+        scores = fused(parts)
+        assert max(scores, key=scores.__getitem__) == 1
+        assert fused({"bm25": {}, "dense": {}}) == {}
+    assert z_sum({"bm25": {1: 2.0, 2: 2.0}, "dense": {1: 0.1, 2: 0.3}}) == pytest.approx({1: -1.0, 2: 1.0})
+    assert z_sum(parts, {"dense": 0.0})[3] < z_sum(parts, {"dense": 0.0})[2]
 
 
 def test_the_commands(folder: Path, tmp_path: Path) -> None:
@@ -188,11 +193,14 @@ def test_minilm_finds_what_words_do_not_and_models_do_not_mix(folder: Path, tmp_
     again = Index.open(tmp_path / "lib")
     assert again.find("a meal in cold weather", 1)[0].span == hit.span
     again.close()
-    store = Store(tmp_path / "lib")
-    store.set_meta({"fingerprint": "another"})
-    store.close()
-    with pytest.raises(UnusableIndex):
+    with sqlite3.connect(tmp_path / "lib" / FILE) as database:
+        database.execute("update meta set value = 'another' where key = 'fingerprint'")
+    database.close()
+    with pytest.raises(UnusableIndex) as caught:
         Index.open(tmp_path / "lib")
+    assert "another" in caught.value.message
     coa.index(folder, tmp_path / "words").close()
-    with pytest.raises(UnusableIndex):
-        Index.create(tmp_path / "words", embedder="minilm")
+    late = Index.create(tmp_path / "words", embedder="minilm")
+    assert late.fill() > 0
+    assert "soup" in late.find("a meal in cold weather", 1, mode="dense")[0].text
+    late.close()

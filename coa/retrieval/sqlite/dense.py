@@ -1,0 +1,196 @@
+"""The dense half of the SQLite store: which row of the vector file belongs to which unit, and the nearest of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coa.errors import UsageError
+from coa.retrieval.base import Embedding
+from coa.retrieval.filters import Condition
+from coa.retrieval.sqlite.conditions import sql
+from coa.retrieval.sqlite.database import bump, number
+from coa.retrieval.sqlite.vectors import VectorFile
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BLOCK = 1 << 14
+_MANY = 0.1
+"""Above this share of all rows, multiplying all of them is cheaper than picking some out."""
+
+
+class Dense:
+    """Vectors of one folder. Every method works inside the transaction of the connection it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._dead: tuple[int, NDArray[np.int64]] | None = None
+        self._generation = 0
+
+    def close(self) -> None:
+        """Forget what is mapped."""
+        self._dead = None
+
+    def append(
+        self,
+        connection: sqlite3.Connection,
+        embedding: Embedding | None,
+        numbers: Sequence[int],
+        vectors: NDArray[np.float32],
+    ) -> None:
+        """Write vectors behind the last ones, and let the units point to them."""
+        if embedding is None:
+            raise UsageError("the store holds no vectors yet", hint="Claim an embedding first.")
+        if vectors.shape != (len(numbers), embedding.dimensions):
+            raise wrong_size(vectors.shape, embedding)
+        first = number(connection, "slots")
+        count = self._file(connection, embedding).write(first, [vectors])
+        known = _slots_of(connection, numbers)
+        connection.executemany("insert into dead values (?)", [(slot,) for slot in known.values() if slot is not None])
+        placed = [(first + at, unit) for at, unit in enumerate(numbers) if unit in known]
+        connection.executemany("update units set slot = ? where id = ?", placed)
+        orphans = [(first + at,) for at, unit in enumerate(numbers) if unit not in known]
+        connection.executemany("insert into dead values (?)", orphans)
+        bump(connection, "slots", count)
+
+    def read(
+        self, connection: sqlite3.Connection, embedding: Embedding | None, numbers: Sequence[int]
+    ) -> dict[int, NDArray[np.float32]]:
+        """The vectors of those units that have one."""
+        import numpy as np
+
+        if embedding is None:
+            return {}
+        matrix = self._file(connection, embedding).rows(number(connection, "slots"))
+        known = _slots_of(connection, numbers)
+        return {unit: np.array(matrix[slot]) for unit, slot in known.items() if slot is not None}
+
+    def search(
+        self,
+        connection: sqlite3.Connection,
+        embedding: Embedding | None,
+        vector: NDArray[np.float32],
+        k: int,
+        where: Condition | None,
+        among: Collection[int] | None,
+    ) -> dict[int, float]:
+        """Cosine of the nearest units, or of all units of ``among``."""
+        if embedding is None:
+            return {}
+        if vector.shape != (embedding.dimensions,):
+            raise wrong_size(vector.shape, embedding)
+        matrix = self._file(connection, embedding).rows(number(connection, "slots"))
+        if among is None and where is None:
+            slots, scores = self._nearest_of_all(connection, matrix, vector, k)
+        else:
+            allowed = _allowed(connection, where, among)
+            many = len(allowed) > _MANY * len(matrix)
+            scores = (matrix @ vector)[allowed] if many else matrix[allowed] @ vector
+            slots, scores = best(allowed, scores, len(allowed) if among is not None else k)
+        query = "select slot, id from units where slot in (select value from json_each(?))"
+        units = dict(connection.execute(query, (json.dumps(slots.tolist()),)).fetchall())
+        found = zip(slots.tolist(), scores.tolist(), strict=True)
+        return {units[slot]: score for slot, score in found if slot in units}
+
+    def compact(self, connection: sqlite3.Connection, embedding: Embedding | None) -> None:
+        """Write the living vectors, in the order of their units, into a file of the next generation."""
+        if embedding is None or not connection.execute("select 1 from dead limit 1").fetchone():
+            self._generation = number(connection, "generation")
+            return
+        old = self._file(connection, embedding).rows(number(connection, "slots"))
+        order = [row[0] for row in connection.execute("select slot from units where slot is not null order by id")]
+        generation = number(connection, "generation") + 1
+        count = VectorFile(self._folder, generation, embedding.dimensions).write(0, _blocks(old, order))
+        connection.execute(
+            "create temp table moved as "
+            "select id, row_number() over (order by id) - 1 as slot from units where slot is not null"
+        )
+        connection.execute("update units set slot = null where slot is not null")
+        connection.execute("update units set slot = m.slot from temp.moved m where m.id = units.id")
+        connection.execute("drop table temp.moved")
+        connection.execute("delete from dead")
+        bump(connection, "generation", 1)
+        bump(connection, "slots", count - number(connection, "slots"))
+        self._generation = generation
+
+    def tidy(self) -> None:
+        """Take away the files of older generations."""
+        for path in self._folder.glob("vectors-*.f32"):
+            if path.stem < f"vectors-{self._generation:06d}":
+                path.unlink(missing_ok=True)
+
+    def _file(self, connection: sqlite3.Connection, embedding: Embedding) -> VectorFile:
+        return VectorFile(self._folder, number(connection, "generation"), embedding.dimensions)
+
+    def _nearest_of_all(
+        self, connection: sqlite3.Connection, matrix: NDArray[np.float32], vector: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        import numpy as np
+
+        scores = matrix @ vector
+        scores[self._dead_slots(connection)] = -np.inf
+        slots, found = best(np.arange(len(scores)), scores, k)
+        return slots[found > -np.inf], found[found > -np.inf]
+
+    def _dead_slots(self, connection: sqlite3.Connection) -> NDArray[np.int64]:
+        import numpy as np
+
+        state = number(connection, "state")
+        if self._dead is None or self._dead[0] != state:
+            rows = connection.execute("select slot from dead where slot < ?", (number(connection, "slots"),))
+            self._dead = (state, np.fromiter((row[0] for row in rows), dtype=np.int64))
+        return self._dead[1]
+
+
+def best(
+    slots: NDArray[np.int64], scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The ``k`` highest scores, best first, ties by slot."""
+    import numpy as np
+
+    if k < len(scores):
+        chosen = np.argpartition(-scores, k - 1)[:k]
+        slots, scores = slots[chosen], scores[chosen]
+    order = np.lexsort((slots, -scores))
+    return slots[order], scores[order]
+
+
+def wrong_size(shape: tuple[int, ...], embedding: Embedding) -> UsageError:
+    """What to say of a vector of another length."""
+    return UsageError(
+        f"vectors of shape {shape!r} do not fit an index of {embedding.dimensions} dimensions",
+        hint=f"This index holds vectors of {embedding.name!r}; embed with that model.",
+    )
+
+
+def _slots_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, int | None]:
+    query = "select id, slot from units where id in (select value from json_each(?))"
+    return dict(connection.execute(query, (json.dumps(list(numbers)),)).fetchall())
+
+
+def _allowed(
+    connection: sqlite3.Connection, where: Condition | None, among: Collection[int] | None
+) -> NDArray[np.int64]:
+    import numpy as np
+
+    clauses, values = ["u.slot is not null"], list[object]()
+    if where is not None:
+        clause, bound = sql(where)
+        clauses.append(f"({clause})")
+        values += bound
+    if among is not None:
+        clauses.append("u.id in (select value from json_each(?))")
+        values.append(json.dumps(sorted(among)))
+    tables = "units u join documents d on d.number = u.id >> 20"
+    rows = connection.execute(f"select u.slot from {tables} where {' and '.join(clauses)}", values)
+    return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+
+def _blocks(matrix: NDArray[np.float32], order: list[int]) -> Iterator[NDArray[np.float32]]:
+    for at in range(0, len(order), _BLOCK):
+        yield matrix[order[at : at + _BLOCK]]

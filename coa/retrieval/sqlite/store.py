@@ -1,0 +1,220 @@
+"""`SQLiteStore`: an index in a folder. Readers see the last committed state while another process writes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coa.errors import UnusableIndex
+from coa.retrieval.base import Embedding, Record, Unit
+from coa.retrieval.filters import Condition
+from coa.retrieval.sqlite import rows, words
+from coa.retrieval.sqlite.conditions import sql
+from coa.retrieval.sqlite.database import Database, bump
+from coa.retrieval.sqlite.dense import Dense
+from coa.types import Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class SQLiteStore:
+    """A `coa.retrieval.base.Store` in a folder.
+
+    Args:
+        folder: Where it is.
+        create: Make it where there is none.
+
+    Raises:
+        UnusableIndex: the folder is no index, is damaged, or was written by another version.
+        StorageFailed: it cannot be read or written.
+    """
+
+    def __init__(self, folder: str | Path, *, create: bool = False) -> None:
+        self._db = Database(Path(folder), create=create)
+        self._dense = Dense(Path(folder))
+
+    def close(self) -> None:
+        """Release the files."""
+        self._db.close()
+        self._dense.close()
+
+    @property
+    def embedding(self) -> Embedding | None:
+        """Whose vectors it holds."""
+        with self._db.reading() as connection:
+            return _embedding(connection)
+
+    def claim(self, embedding: Embedding) -> None:
+        """Take an embedding for the store's own."""
+        if self.embedding != embedding:
+            with self._db.writing() as connection:
+                known = _embedding(connection)
+                refuse_other(known, embedding)
+                values = {"embedder": embedding.name, "fingerprint": embedding.fingerprint}
+                values["dimensions"] = str(embedding.dimensions)
+                connection.executemany("insert or replace into meta values (?, ?)", values.items())
+
+    def sources(self) -> list[Source]:
+        """The documents."""
+        with self._db.reading() as connection:
+            found = connection.execute("select doc, path, sha256, chars from documents order by doc").fetchall()
+        return [Source(id=doc, path=path, sha256=sha256, chars=chars) for doc, path, sha256, chars in found]
+
+    def text(self, doc: str, start: int = 0, end: int | None = None) -> str:
+        """The text of a document, or a stretch of it."""
+        with self._db.reading() as connection:
+            row = connection.execute("select number, chars from documents where doc = ?", (doc,)).fetchone()
+            return rows.read_text(connection, row[0], start, row[1] if end is None else end) if row else ""
+
+    def put(self, records: Sequence[Record]) -> list[str]:
+        """Insert documents in one transaction, each in place of what its path held."""
+        with self._db.writing() as connection:
+            return [_put(connection, record) for record in records]
+
+    def remove(self, path: str) -> bool:
+        """Take a document out; whether there was one."""
+        with self._db.writing() as connection:
+            number, _, slots = _take_out(connection, _storable(path))
+            _bury(connection, slots)
+            return number is not None
+
+    def units(self, numbers: Sequence[int]) -> list[Unit]:
+        """Units by their numbers, in that order."""
+        with self._db.reading() as connection:
+            found = rows.read_units(connection, "u.id in (select value from json_each(?))", [json.dumps(list(numbers))])
+        by_number = {unit.id: unit for unit in found}
+        return [by_number[number] for number in numbers if number in by_number]
+
+    def find(self, where: Condition, most: int) -> list[int]:
+        """The numbers of the first units that meet a condition."""
+        clause, values = sql(where)
+        with self._db.reading() as connection:
+            found = connection.execute(
+                "select u.id from units u join documents d on d.number = u.id >> 20 "
+                f"where {clause} order by u.id limit ?",
+                [*values, most],
+            ).fetchall()
+        return [row[0] for row in found]
+
+    def lacking(self, most: int) -> list[Unit]:
+        """Units that have no vector yet."""
+        with self._db.reading() as connection:
+            return rows.read_units(connection, "u.slot is null order by u.id limit ?", [most])
+
+    def set_vectors(self, numbers: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        """Give units their vectors; those that are gone meanwhile are passed over."""
+        with self._db.writing() as connection:
+            self._dense.append(connection, _embedding(connection), numbers, vectors)
+
+    def vectors(self, numbers: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """The vectors of those units that have one."""
+        with self._db.reading() as connection:
+            return self._dense.read(connection, _embedding(connection), numbers)
+
+    def search_lexical(
+        self, terms: Sequence[str], k: int, *, where: Condition | None = None, among: Collection[int] | None = None
+    ) -> dict[int, float]:
+        """BM25 over windows of three units."""
+        with self._db.reading() as connection:
+            return words.search(connection, terms, k, where, among)
+
+    def search_dense(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        *,
+        where: Condition | None = None,
+        among: Collection[int] | None = None,
+    ) -> dict[int, float]:
+        """Cosine of the nearest units."""
+        with self._db.reading() as connection:
+            return self._dense.search(connection, _embedding(connection), vector, k, where, among)
+
+    def compact(self) -> None:
+        """Write the vectors anew without the dead ones, merge the words' segments, give free pages back."""
+        with self._db.writing() as connection:
+            connection.execute("insert into words (words) values ('optimize')")
+            self._dense.compact(connection, _embedding(connection))
+        self._dense.tidy()
+        self._db.vacuum()
+
+
+def refuse_other(known: Embedding | None, wanted: Embedding) -> None:
+    """Raise `UnusableIndex` where a store has another embedding already."""
+    if known is not None and known.fingerprint != wanted.fingerprint:
+        raise UnusableIndex(
+            f"the vectors of this index are from {known.name!r} ({known.fingerprint}), not from {wanted.name!r}",
+            hint="Search it with the embedder it was made with, or index the documents again in a new folder.",
+        )
+
+
+def _embedding(connection: sqlite3.Connection) -> Embedding | None:
+    meta = dict(connection.execute("select key, value from meta").fetchall())
+    if "fingerprint" not in meta:
+        return None
+    return Embedding(name=meta["embedder"], fingerprint=meta["fingerprint"], dimensions=int(meta["dimensions"]))
+
+
+def _put(connection: sqlite3.Connection, record: Record) -> str:
+    document, path = record.document, _storable(record.document.path)
+    number, doc, slots = _take_out(connection, path)
+    if number is None:
+        doc = _free_id(connection, document.id)
+    cursor = connection.execute(
+        "insert into documents values (?, ?, ?, ?, ?)", (number, doc, path, document.sha256, len(document.text))
+    )
+    number = number if number is not None else int(cursor.lastrowid or 0)
+    rows.write_text(connection, number, document.text)
+    units = rows.numbered(number, doc, record)
+    kept = {unit.id: slots[unit.text].pop() for unit in units if slots.get(unit.text)}
+    rows.write_units(connection, units, kept)
+    _bury(connection, slots)
+    words.insert(connection, units)
+    bump(connection, "units", len(units))
+    return doc
+
+
+def _take_out(connection: sqlite3.Connection, path: str) -> tuple[int | None, str, dict[str, list[int]]]:
+    """Delete a document; its number, its id, and the slots of its vectors by the text they are of."""
+    row = connection.execute("select number, doc from documents where path = ?", (path,)).fetchone()
+    if row is None:
+        return None, "", {}
+    number, doc = int(row[0]), str(row[1])
+    bounds = (number * rows.UNITS_A_DOCUMENT, (number + 1) * rows.UNITS_A_DOCUMENT)
+    units = rows.read_units(connection, "u.id >= ? and u.id < ? order by u.id", bounds)
+    slots: defaultdict[str, list[int]] = defaultdict(list)
+    found = dict(connection.execute("select id, slot from units where id >= ? and id < ? and slot is not null", bounds))
+    for unit in units:
+        if unit.id in found:
+            slots[unit.text].append(found[unit.id])
+    words.delete(connection, units)
+    connection.execute("delete from units where id >= ? and id < ?", bounds)
+    connection.execute("delete from pieces where number = ?", (number,))
+    connection.execute("delete from documents where number = ?", (number,))
+    bump(connection, "units", -len(units))
+    return number, doc, slots
+
+
+def _bury(connection: sqlite3.Connection, slots: dict[str, list[int]]) -> None:
+    """No unit points to these rows of the vector file any more."""
+    connection.executemany("insert into dead values (?)", [(slot,) for left in slots.values() for slot in left])
+
+
+def _free_id(connection: sqlite3.Connection, wanted: str) -> str:
+    wanted = _storable(wanted)
+    number, name = 1, wanted
+    while connection.execute("select 1 from documents where doc = ?", (name,)).fetchone():
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def _storable(name: str) -> str:
+    """A name as UTF-8 can hold it: a path may carry bytes that no encoding explains."""
+    return name.encode("utf-8", "backslashreplace").decode()
