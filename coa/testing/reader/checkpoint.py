@@ -7,20 +7,30 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 
 from coa.testing.reader.model import Network, as_llama, llama_config
 from coa.testing.reader.tokenizer import build
 
 WINDOW = 16_384
-TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message['content'] }}\n{% endfor %}Answer:"
-"""No roles: the reader was trained on contents that follow each other, and on ``Answer:``."""
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}Answer: {{ message['content'] }}{{ eos_token }}\n"
+    "{% else %}{{ message['content'] }}\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}Answer:{% endif %}"
+)
+"""The reader was trained on contents that follow each other, and on ``Answer:`` before what it says."""
 
 
 def save(network: Network, folder: Path) -> None:
-    """Write weights, configuration and tokenizer into a folder."""
+    """Write weights, configuration and tokenizer into a folder.
+
+    The weights are rounded to bfloat16, which halves the file; whoever reads them may compute in float32.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(as_llama(network), folder / "model.safetensors", metadata={"format": "pt"})
+    weights = {name: weight.to("cpu", torch.bfloat16) for name, weight in as_llama(network).items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     build().save(str(folder / "tokenizer.json"))
     _write(folder / "config.json", llama_config(network.shape, WINDOW))
     _write(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0})

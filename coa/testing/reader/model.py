@@ -24,12 +24,12 @@ class Shape:
     """Sizes of the network; ``head_dim`` is one that vLLM's CPU attention knows."""
 
     vocabulary: int
-    width: int = 128
+    width: int = 256
     layers: int = 4
-    heads: int = 4
-    kv_heads: int = 2
+    heads: int = 8
+    kv_heads: int = 4
     head_dim: int = 64
-    inner: int = 256
+    inner: int = 512
     theta: float = 1e8
     epsilon: float = 1e-6
 
@@ -98,7 +98,7 @@ class Layer(nn.Module):
 def turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions (arXiv 2104.09864), halves rotated against each other as Llama does."""
     one, two = heads.chunk(2, dim=-1)
-    return torch.cat((one * cos - two * sin, two * cos + one * sin), dim=-1)
+    return torch.cat((one * cos - two * sin, two * cos + one * sin), dim=-1).to(heads.dtype)
 
 
 class Network(nn.Module):
@@ -141,7 +141,6 @@ _NAMES = {
 
 def as_llama(network: Network) -> dict[str, Tensor]:
     """The weights under the names of transformers' Llama."""
-    shape = network.shape
     weights = {"model.embed_tokens.weight": network.pieces.weight, "model.norm.weight": network.last}
     for number, layer in enumerate(network.layers):
         assert isinstance(layer, Layer)
@@ -151,7 +150,7 @@ def as_llama(network: Network) -> dict[str, Tensor]:
             weights[f"{at}{theirs}.weight"] = linear.weight
             if linear.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
                 weights[f"{at}{theirs}.bias"] = linear.bias
-        weights[f"{at}self_attn.o_proj.bias"] = torch.zeros(shape.width)
+        weights[f"{at}self_attn.o_proj.bias"] = torch.zeros_like(layer.before_attention)
         weights[f"{at}input_layernorm.weight"] = layer.before_attention
         weights[f"{at}post_attention_layernorm.weight"] = layer.before_network
     return {name: weight.detach().clone().contiguous() for name, weight in weights.items()}

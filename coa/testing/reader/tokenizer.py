@@ -1,13 +1,13 @@
 """The reader's tokenizer: a Unigram model put together by hand, with single bytes for whatever it has no piece for.
 
 A space belongs to the word behind it, and a line break is followed by one, so that a name has the same two pieces
-wherever it stands. Any text comes back unchanged.
+after a space and at the start of a line. Any text comes back unchanged.
 """
 
 from __future__ import annotations
 
 import string
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from coa.testing.reader.lexicon import vocabulary
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PAD, BOS, EOS, UNKNOWN = 0, 1, 2, 3
 _SPACE = "▁"
 _WORD, _CHARACTER, _BYTE = -8.0, -12.0, -30.0
+_LONG = 24
+"""Longer words are made up on the spot, such as the marks of a fence, and not worth keeping."""
 
 
 @cache
@@ -41,7 +43,6 @@ def build() -> Tokenizer:
         [
             normalizers.Replace("\n", "\n "),
             normalizers.Replace(" ", _SPACE),
-            normalizers.Prepend(_SPACE),
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -57,9 +58,24 @@ def build() -> Tokenizer:
             decoders.Fuse(),
             decoders.Replace(_SPACE, " "),
             decoders.Replace("\n ", "\n"),
-            decoders.Strip(" ", 1, 0),
         ]
     )
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BOS)])
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in ("<pad>", "<s>", "</s>")])
     return tokenizer
+
+
+def ids(text: str) -> list[int]:
+    """Pieces of a text, word by word from memory: what ``build().encode`` gives, many times faster."""
+    first, *others = text.split(" ")
+    found = list(_word(first))
+    for word in others:
+        found += _word(" " + word) if len(word) <= _LONG else _uncached(" " + word)
+    return found
+
+
+def _uncached(word: str) -> tuple[int, ...]:
+    return tuple(build().encode(word, add_special_tokens=False).ids)
+
+
+_word = lru_cache(maxsize=200_000)(_uncached)

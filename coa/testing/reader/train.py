@@ -1,7 +1,7 @@
 """Train the reader: ``python -m coa.testing.reader.train --out DIR``. Stopped, the same command goes on.
 
-Writes ``state.pt`` every few minutes, ``log.jsonl`` (step, tokens, loss, share of answers that are right) and at the
-end ``model.safetensors`` with its configuration and tokenizer.
+Writes ``state.pt`` every minute, ``log.jsonl`` (step, tokens, loss, share of answers that are right, by their kind),
+and at the end ``training.svg`` and ``model.safetensors`` with its configuration and tokenizer.
 """
 
 from __future__ import annotations
@@ -10,84 +10,114 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader
 
-from coa.testing.reader.batches import Batch, Batches, Stage
+from coa.testing.reader import plot, schedule
+from coa.testing.reader.batches import Batch, Form, Makers
 from coa.testing.reader.checkpoint import save
 from coa.testing.reader.model import Network, Shape, described
 from coa.testing.reader.tokenizer import EOS, build
 
-STAGES = (
-    Stage(steps=1500, tokens=128, batch=24, reach=128),
-    Stage(steps=1500, tokens=256, batch=14, reach=1024),
-    Stage(steps=1500, tokens=512, batch=8, reach=4096),
-    Stage(steps=2000, tokens=1024, batch=4, reach=16384),
-    Stage(steps=800, tokens=2048, batch=2, reach=16384),
-)
-"""What fits into about an hour and a half on one core; ``--scale`` stretches every stage."""
-
-WARM_UP = 60
-FALL_FROM = 0.55
-LOWEST = 0.05
 LOG_EVERY = 25
-SAVE_SECONDS = 120.0
+SAVE_SECONDS = 60.0
+_SIZES = ("width", "layers", "inner", "heads", "kv_heads", "theta")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train, or go on training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    usual = Shape(vocabulary=0)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scale", type=float, default=1.0, help="times the steps of each stage")
+    parser.add_argument("--steps", type=int, default=7000, help="how many; a run can be repeated exactly")
+    parser.add_argument("--minutes", type=float, help="instead of --steps: as many as fit into this time")
+    parser.add_argument("--tokens", type=int, default=4096, help="in a batch; 65536 suits a GPU")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--workers", type=int, default=1, help="processes that make data")
+    parser.add_argument("--processes", type=int, default=1, help="that make data")
+    parser.add_argument("--compile", action="store_true", help="compile the layers: pays on a GPU")
+    parser.add_argument("--width", type=int, default=usual.width)
+    parser.add_argument("--layers", type=int, default=usual.layers)
+    parser.add_argument("--inner", type=int, default=usual.inner)
+    parser.add_argument("--heads", type=int, default=usual.heads)
+    parser.add_argument("--kv-heads", type=int, default=usual.kv_heads)
+    parser.add_argument("--theta", type=float, default=usual.theta)
     parser.add_argument("--plain-start", action="store_true", help="ablation: no heads that look back from the start")
+    parser.add_argument("--adam", action="store_true", help="ablation: AdamW for everything")
     options = parser.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
-    stages = tuple(replace(stage, steps=max(1, int(stage.steps * options.scale))) for stage in STAGES)
-    Trainer(options, stages).run()
+    Trainer(options).run()
     return 0
 
 
 class Trainer:
     """One training run and the files that it keeps."""
 
-    def __init__(self, options: argparse.Namespace, stages: tuple[Stage, ...]) -> None:
-        self.options, self.stages = options, stages
-        self.total = sum(stage.steps for stage in stages)
-        torch.manual_seed(options.seed)
-        self.network = Network(Shape(vocabulary=build().get_vocab_size()))
-        if options.plain_start:
-            for linear in (self.network.layers[0].q, self.network.layers[0].k):
-                torch.nn.init.zeros_(linear.bias)  # pyright: ignore[reportArgumentType]
-        self.network.to(options.device)
-        matrices = [p for name, p in self.network.named_parameters() if p.ndim == 2 and "pieces" not in name]
-        others = [p for name, p in self.network.named_parameters() if p.ndim != 2 or "pieces" in name]
-        self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=options.lr, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, lr=options.lr, betas=(0.9, 0.98), weight_decay=0.0),
-        ]
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
         self.step = self.tokens = 0
-        self._resume()
+        self._spent, self._began = 0.0, time.monotonic()
+        self._kept = self._read_state()
+        self.makers = Makers(options.seed, self._form, self.step, options.processes)
+        self.network = self._network().to(options.device)
+        self.optimisers = optimisers(self.network, options.lr, adam=options.adam)
+        self._restore()
+        if options.compile:
+            for layer in self.network.layers:
+                layer.compile()
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of training, those before an interruption included."""
+        return self._spent + time.monotonic() - self._began
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1 by steps, or by the clock."""
+        return self._progress(self.step)
+
+    def _progress(self, step: int) -> float:
+        minutes = self.options.minutes
+        return step / self.options.steps if minutes is None else self.seconds / (60 * minutes)
+
+    def _form(self, step: int) -> Form:
+        return schedule.form(self.options.seed, step, self._progress(step), self.options.tokens)
+
+    def _network(self) -> Network:
+        torch.manual_seed(self.options.seed)
+        torch.set_float32_matmul_precision("high")
+        sizes = {name: getattr(self.options, name) for name in _SIZES}
+        network = Network(Shape(vocabulary=build().get_vocab_size(), **sizes))
+        if self.options.plain_start:
+            for linear in (network.layers[0].q, network.layers[0].k):
+                torch.nn.init.zeros_(linear.bias)  # pyright: ignore[reportArgumentType]
+        return network
 
     @property
     def _state(self) -> Path:
         return self.options.out / "state.pt"
 
-    def _resume(self) -> None:
+    def _read_state(self) -> dict[str, Any] | None:
         if not self._state.exists():
+            return None
+        kept: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
+        self.step, self.tokens, self._spent = kept["step"], kept["tokens"], kept["seconds"]
+        return kept
+
+    def _restore(self) -> None:
+        if self._kept is None:
             return
-        kept = torch.load(self._state, map_location=self.options.device, weights_only=True)
-        self.network.load_state_dict(kept["network"])
-        for optimiser, state in zip(self.optimisers, kept["optimisers"], strict=True):
+        self.network.load_state_dict(self._kept["network"])
+        for optimiser, state in zip(self.optimisers, self._kept["optimisers"], strict=True):
             optimiser.load_state_dict(state)
-        self.step, self.tokens = kept["step"], kept["tokens"]
+        self._kept = None
 
     def keep(self) -> None:
         """Write everything that going on needs; the file is replaced whole or not at all."""
@@ -98,6 +128,7 @@ class Trainer:
                 "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
                 "step": self.step,
                 "tokens": self.tokens,
+                "seconds": self.seconds,
                 "seed": self.options.seed,
                 "shape": described(self.network.shape),
             },
@@ -107,67 +138,88 @@ class Trainer:
 
     def run(self) -> None:
         """Take all steps that are left, then save the reader."""
-        batches = Batches(self.stages, self.options.seed, self.step)
-        loader = DataLoader(batches, batch_size=None, num_workers=self.options.workers)
-        kept, seen, right, asked = time.monotonic(), [0.0], 0, 0
-        for batch in loader:
-            loss, good, all_ = self._learn(batch)
-            seen.append(loss)
-            right, asked = right + good, asked + all_
-            self.step += 1
-            self.tokens += batch.ids.numel()
-            if self.step % LOG_EVERY == 0:
-                self._log(sum(seen[1:]) / max(1, len(seen) - 1), right / max(1, asked))
-                seen, right, asked = [0.0], 0, 0
-            if time.monotonic() - kept > SAVE_SECONDS:
-                self.keep()
-                kept = time.monotonic()
+        kept = time.monotonic()
+        losses: list[torch.Tensor] = []
+        with self.makers:
+            while self.progress < 1:
+                batch = self.makers.next()
+                loss, hits, targets = self._learn(batch)
+                losses.append(loss)
+                self.step += 1
+                self.tokens += batch.ids.size
+                if self.step % LOG_EVERY == 0:
+                    self._log(float(torch.stack(losses).mean()), batch, hits, targets)
+                    losses.clear()
+                if time.monotonic() - kept > SAVE_SECONDS:
+                    self.keep()
+                    kept = time.monotonic()
         self.keep()
         save(self.network, self.options.out)
+        plot.write(self.options.out)
 
-    def _rate(self) -> float:
-        fall = (self.step / self.total - FALL_FROM) / (1 - FALL_FROM)
-        return min(1.0, (self.step + 1) / WARM_UP) * min(1.0, max(LOWEST, 1 - fall))
-
-    def _learn(self, batch: Batch) -> tuple[float, int, int]:
-        """One step. Returns the loss, and how many of the answers were right in every token."""
+    def _learn(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One step. Returns the loss, which answer tokens were foretold, and those tokens."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = self.options.lr * self._rate()
+                group["lr"] = self.options.lr * schedule.rate(self.step, self.progress)
         device = self.options.device
-        weights = batch.weights.to(device)
-        answers = weights > 0
-        hidden = self.network(batch.ids.to(device), batch.positions.to(device))[answers]
-        logits, targets, weights = self.network.logits(hidden), batch.targets.to(device)[answers], weights[answers]
+        ids, positions, before, targets, weights = (
+            torch.from_numpy(array).to(device, non_blocking=True)
+            for array in (batch.ids, batch.positions, batch.before, batch.targets, batch.weights)
+        )
+        half = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else nullcontext()
+        with half:
+            hidden = self.network(ids, positions)
+        logits = self.network.logits(hidden.flatten(0, 1)[before].float())
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-        return float(loss.detach()), *whole_answers(logits.argmax(-1) == targets, targets)
+        return loss.detach(), logits.argmax(-1) == targets, targets
 
-    def _log(self, loss: float, right: float) -> None:
+    def _log(self, loss: float, batch: Batch, hits: torch.Tensor, targets: torch.Tensor) -> None:
+        right = whole_answers(hits, targets)
+        asked, good = Counter(batch.kinds), Counter(kind for kind, is_ in zip(batch.kinds, right, strict=True) if is_)
         row = {
             "step": self.step,
-            "of": self.total,
+            "progress": round(self.progress, 4),
             "tokens": self.tokens,
+            "seconds": round(self.seconds, 1),
+            "length": batch.form.tokens,
             "loss": round(loss, 4),
-            "right": round(right, 4),
+            "right": round(sum(right) / max(1, len(right)), 4),
+            "kinds": {kind: [good[kind], asked[kind]] for kind in sorted(asked)},
         }
-        line = json.dumps({**row, "seconds": round(time.process_time(), 1)})
         with (self.options.out / "log.jsonl").open("a") as log:
-            log.write(line + "\n")
-        sys.stderr.write(line + "\n")
+            log.write(json.dumps(row) + "\n")
+        sys.stderr.write(json.dumps({key: row[key] for key in row if key != "kinds"}) + "\n")
 
 
-def whole_answers(hits: torch.Tensor, targets: torch.Tensor) -> tuple[int, int]:
-    """How many answers are right to the last token, of how many: answers follow each other, each ended by ``</s>``."""
-    right = total = start = 0
-    for end in (targets == EOS).nonzero().flatten().tolist():
-        right += bool(hits[start : end + 1].all())
-        total, start = total + 1, end + 1
-    return right, total
+def optimisers(network: Network, rate: float, *, adam: bool = False) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for matrices, AdamW for the table of pieces, norms and biases."""
+    matrices = [p for name, p in network.named_parameters() if p.ndim == 2 and "pieces" not in name and not adam]
+    others = [p for name, p in network.named_parameters() if p.ndim != 2 or "pieces" in name or adam]
+    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
+    if matrices:
+        muon = torch.optim.Muon(matrices, lr=rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+        made.append(muon)
+    return made
+
+
+def whole_answers(hits: torch.Tensor, targets: torch.Tensor) -> list[bool]:
+    """Of each answer, whether it is right to the last token: answers follow each other, each ended by ``</s>``."""
+    return list(_answers(hits.tolist(), (targets == EOS).tolist()))
+
+
+def _answers(hits: list[bool], ends: list[bool]) -> Iterator[bool]:
+    so_far = True
+    for hit, end in zip(hits, ends, strict=True):
+        so_far = so_far and hit
+        if end:
+            yield so_far
+            so_far = True
 
 
 if __name__ == "__main__":

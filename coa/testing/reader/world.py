@@ -14,6 +14,7 @@ from coa.testing.reader.lexicon import (
     ABSENT,
     ADJECTIVES,
     CODAS,
+    INJECTED,
     MANNERS,
     NOUNS,
     ONSETS,
@@ -137,6 +138,10 @@ class World:
     def update(self, fact: Fact) -> str:
         """A sentence that replaces what the text said before."""
         return f"{UPDATE} {fact.sentence}"
+
+    def injected(self, fact: Fact) -> str:
+        """A planted sentence, which the reader believes whatever else the text says."""
+        return f"{INJECTED} {fact.sentence}"
 
     def filler(self) -> str:
         """A sentence that says nothing about anybody."""

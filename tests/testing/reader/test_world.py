@@ -43,7 +43,7 @@ def test_every_quote_is_in_the_text_and_holds_the_value() -> None:
 
 def test_what_is_absent_is_stated_nowhere() -> None:
     for seed in range(50):
-        mix = Mix(absent=1.0, updated=0.0, two_hop=0.0)
+        mix = Mix(absent=1.0, updated=0.0, injected=0.0, two_hop=0.0)
         text = write(World(random.Random(seed)), tokens=300, facts=8, questions=4, mix=mix)
         for ask in text.asked:
             relation, name = ask.fact.relation, ask.fact.name
@@ -55,7 +55,7 @@ def test_what_is_absent_is_stated_nowhere() -> None:
 def test_an_update_comes_after_what_it_replaces() -> None:
     seen = 0
     for seed in range(30):
-        mix = Mix(absent=0.0, updated=1.0, two_hop=0.0)
+        mix = Mix(absent=0.0, updated=1.0, injected=0.0, two_hop=0.0)
         text = write(World(random.Random(seed)), tokens=200, facts=5, questions=5, mix=mix)
         for ask in text.asked:
             assert ask.quote is not None and ask.quote.startswith("Update: ")
@@ -66,17 +66,17 @@ def test_an_update_comes_after_what_it_replaces() -> None:
     assert seen > 50
 
 
-@pytest.mark.parametrize("form", [form for _, form, _ in tasks.SHARES], ids=lambda form: form.__name__)
+@pytest.mark.parametrize("form", [form for _, _, form, _ in tasks.SHARES], ids=lambda form: form.__name__)
 def test_every_form_has_an_answer_for_each_of_its_questions(form: tasks.Form) -> None:
     for seed in range(20):
         exercise = form(World(random.Random(seed)), 1024)
-        assert all(prompt.rstrip().endswith("Answer:") and answer for prompt, answer in exercise.turns)
+        assert all(turn.prompt.rstrip().endswith("Answer:") and turn.answer for turn in exercise.turns)
 
 
 def test_a_worker_quotes_only_what_its_part_says() -> None:
     replies = set[str]()
     for seed in range(60):
-        ((prompt, answer),) = tasks.working(World(random.Random(seed)), 1024).turns
+        ((prompt, answer, _),) = tasks.working(World(random.Random(seed)), 1024).turns
         replies.add(answer.split("[[")[0] if answer == tasks.NOTHING else "quoted")
         if "[[" in answer:
             assert answer.split("[[")[1].removesuffix("]]") in prompt
