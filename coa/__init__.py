@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from coa import aio, errors, events, stream, testing
     from coa.attribution.trace import Trace, TraceOptions
-    from coa.blocking import ask, index, load, plan, resume, summarize, trace, verify, write
+    from coa.blocking import ask, complete, index, load, plan, resume, summarize, trace, verify, write
     from coa.config import Settings
     from coa.documents import Document, Limits
     from coa.errors import CoaError
     from coa.forecast import Plan
     from coa.serving.base import Message, Model, Reply, Request
-    from coa.types import Answer, Chunk, Citation, Coverage, Source, Span, Task, Unread, Usage
+    from coa.types import Answer, Chunk, Citation, Coverage, Place, Source, Span, Task, Unread, Usage
     from coa.verification import Verification
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ __all__ = [
     "Limits",
     "Message",
     "Model",
+    "Place",
     "Plan",
     "Reply",
     "Request",
@@ -51,6 +52,7 @@ __all__ = [
     "Verification",
     "aio",
     "ask",
+    "complete",
     "errors",
     "events",
     "index",
@@ -66,14 +68,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "coa.blocking": ("ask", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"),
+    "coa.blocking": ("ask", "complete", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"),
     "coa.attribution.trace": ("Trace", "TraceOptions"),
     "coa.config": ("Settings",),
     "coa.documents": ("Document", "Limits"),
     "coa.errors": ("CoaError",),
     "coa.forecast": ("Plan",),
     "coa.serving.base": ("Message", "Model", "Reply", "Request"),
-    "coa.types": ("Answer", "Chunk", "Citation", "Coverage", "Source", "Span", "Task", "Unread", "Usage"),
+    "coa.types": ("Answer", "Chunk", "Citation", "Coverage", "Place", "Source", "Span", "Task", "Unread", "Usage"),
     "coa.verification": ("Verification",),
 }
 _MODULES = ("aio", "errors", "events", "stream", "testing")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coa import api
+from coa.code.completion import completion_task
 from coa.config import Settings, load_settings
 from coa.documents import Document
 from coa.documents import load as load_document
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from coa.retrieval.index import Index
     from coa.writing.run import WriteOptions
 
-__all__ = ["ask", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"]
+__all__ = ["ask", "complete", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"]
 
 Sources = SourceLike | Sequence[SourceLike]
 
@@ -82,6 +83,41 @@ async def ask(
     return await api.run(task, _sources(source), settings, emit=on_event, model=own)
 
 
+async def complete(
+    repo: str | Path,
+    *,
+    file: str | Path,
+    line: int,
+    lines: int = 1,
+    files: int = 20,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Answer:
+    """Write the next lines of a source file, with the rest of its repository in view.
+
+    Args:
+        repo: The repository's folder. What Git ignores, links and binary files are left alone; nothing is executed.
+        file: A file in it.
+        line: The first line to be written, counted from 1. It and all lines after it are not looked at.
+        lines: How many lines to write.
+        files: Other files to read at most: those that define what the code before the line names.
+        model: Name or object; see the module. ``offline`` copies the line after the most similar code.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`.
+
+    Returns:
+        The lines, indented as they belong there, without a line break at the end. ``citations`` list the signatures
+        that the notes rest on.
+
+    Raises:
+        CoaError: any of the tree in `coa.errors`.
+    """
+    settings, own = _settings(model, options)
+    task = await asyncio.to_thread(completion_task, repo, file=file, line=line, lines=lines, files=files)
+    return await api.run(task, (repo,), settings, emit=on_event, model=own)
+
+
 async def index(source: Sources, folder: str | Path, *, embedder: str | None = None) -> Index:
     """Index documents in a folder and return the index, open for searching.
 
@@ -115,11 +151,15 @@ async def plan(
     question: str | None = None,
     *,
     words: int | None = None,
+    task: Task | None = None,
     model: str | Model | None = None,
     **options: Any,
 ) -> Plan:
-    """What `ask` (with a question) or `summarize` (without one) would cost, at most; nothing is sent."""
-    task = Task(kind="summary" if question is None else "qa", query=question, words=words)
+    """What `ask` (with a question) or `summarize` (without one) would cost, at most; nothing is sent.
+
+    ``task`` plans anything else, such as what `coa.code.completion.completion_task` makes.
+    """
+    task = task or Task(kind="summary" if question is None else "qa", query=question, words=words)
     settings, own = _settings(model, options)
     return await api.plan(task, _sources(source), settings, model=own)
 

@@ -180,7 +180,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, event
     coverage = Coverage(
         chunks=read.chunks + len(unloaded), read=read.read, skipped=read.skipped, failed=read.failed + unloaded
     )
-    return Answer(
+    answer = Answer(
         text=outcome.text,
         status="complete" if coverage.complete else "partial",
         run_id=run_id,
@@ -191,6 +191,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, event
         usage=usage,
         warnings=(*session.warnings, *events, *outcome.warnings),
     )
+    return answer if session.bundle is None else session.bundle.unpacked(answer)
 
 
 def check_unchanged(manifest: Manifest, documents: Sequence[Document]) -> None:

@@ -39,6 +39,11 @@ def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any
     return _run(aio.ask(source, question, **options))
 
 
+def complete(repo: str | Path, *, file: str | Path, line: int, **options: Any) -> Answer:
+    """Write the next lines of a source file. See `coa.aio.complete`."""
+    return _run(aio.complete(repo, file=file, line=line, **options))
+
+
 def index(source: SourceLike | Sequence[SourceLike], folder: str | Path, *, embedder: str | None = None) -> Index:
     """See `coa.aio.index`."""
     return _run(aio.index(source, folder, embedder=embedder))

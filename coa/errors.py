@@ -30,7 +30,8 @@
     │       ├── EmptyReply
     │       ├── TruncatedReply
     │       ├── RefusedReply
-    │       └── MalformedReply
+    │       ├── MalformedReply
+    │       └── UnfitReply         whole and readable, but not in the form that was asked for
     ├── LimitReached               exit 6: a limit set by the user stopped the run; it can be resumed
     │   ├── BudgetExceeded
     │   └── DeadlineExceeded
@@ -261,6 +262,10 @@ class RefusedReply(InvalidReply):
 
 class MalformedReply(InvalidReply):
     """The reply is not what the protocol or the prompt asks for."""
+
+
+class UnfitReply(InvalidReply):
+    """The reply is whole, but not in the form that the prompt asks for; the message says so to the model."""
 
 
 class LimitReached(CoaError):

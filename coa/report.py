@@ -50,11 +50,14 @@ def answer_to_json(answer: Answer) -> str:
 
 
 def render_text(answer: Answer) -> str:
-    """The text and the list of its citations, safe to print: control characters of a document are shown, not obeyed."""
+    """The text and the list of its citations, safe to print: control characters of a document are shown, not obeyed.
+
+    Code carries no numbers: it stands alone, so that it can be put into a file.
+    """
     lines = [printable(answer.text)]
-    if answer.citations:
+    if numbered := [citation for citation in answer.citations if citation.marker]:
         paths = {source.id: source.path for source in answer.documents}
-        lines += ["", *(_citation_line(citation, paths) for citation in answer.citations)]
+        lines += ["", *(_citation_line(citation, paths) for citation in numbered)]
     return "\n".join(lines) + "\n"
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from coa.agents.base import Context
 from coa.agents.fence import fence_for
+from coa.code.bundle import Bundle
+from coa.code.completion import Material, gather
 from coa.config import Settings
 from coa.documents import Document, LoadFailure, load_all
 from coa.errors import UsageError
@@ -26,7 +28,7 @@ from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import is_assumed, window_of
 from coa.split import split
-from coa.types import Chunk, Task
+from coa.types import Chunk, Place, Task
 
 SourceLike = str | Path | Document
 ReadStdin = Callable[[], bytes]
@@ -52,6 +54,7 @@ class Session:
     window: Window
     window_tokens: int
     warnings: tuple[str, ...] = ()
+    bundle: Bundle | None = None
 
     def plan(self) -> Plan:
         """Calls, tokens, money and time of this session, at most."""
@@ -129,7 +132,12 @@ async def prepare(
     order = resolve_order(settings.order)
     if settings.topology != AUTO:
         resolve_pipeline(settings.topology)
-    documents, failures = await load_sources(sources, stdin)
+    material = None
+    if task.place is not None:
+        material = await asyncio.to_thread(_gathered, sources, task.place)
+        documents, failures = (material.bundle.document,), ()
+    else:
+        documents, failures = await load_sources(sources, stdin)
     model = model or resolve_model(settings)
     fallbacks = resolve_fallbacks(settings)
     window_tokens = settings.window or await default_window(model, *fallbacks)
@@ -154,8 +162,21 @@ async def prepare(
         ctx=ctx,
         window=window,
         window_tokens=window_tokens,
-        warnings=(*_warnings(documents, model, window_tokens, settings), *said),
+        warnings=(
+            *_warnings(documents, model, window_tokens, settings),
+            *(material.warnings if material else ()),
+            *said,
+        ),
+        bundle=material.bundle if material else None,
     )
+
+
+def _gathered(sources: Sequence[SourceLike], place: Place) -> Material:
+    """What is read for a completion: a repository is one folder."""
+    repo, *more = sources
+    if more or isinstance(repo, Document):
+        raise UsageError("a completion takes one repository", hint="Name its folder: coa complete REPO --file F ...")
+    return gather(repo, place)
 
 
 def _warnings(documents: Sequence[Document], model: Model, window_tokens: int, settings: Settings) -> tuple[str, ...]:
@@ -171,6 +192,8 @@ def _check(task: Task, sources: Sequence[SourceLike]) -> None:
         raise UsageError("no document was given", hint="Name at least one file, or - for standard input.")
     if task.kind in ("qa", "verify") and not (task.query and task.query.strip()):
         raise UsageError("no question was given", hint='Put the question last: coa ask book.txt "Who ...?"')
+    if task.kind == "complete" and task.place is None:
+        raise UsageError("no place was given", hint="Make the task with coa.code.completion.completion_task.")
     if task.words is not None and task.words < 1:
         raise UsageError(f"a text of {task.words} words cannot be written", hint="Give a positive number of words.")
 

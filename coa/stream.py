@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from coa import aio
@@ -14,7 +15,7 @@ from coa.events import Event, RunFinished
 from coa.session import SourceLike
 from coa.types import Answer
 
-__all__ = ["ask", "summarize"]
+__all__ = ["ask", "complete", "summarize"]
 
 
 async def summarize(source: SourceLike | Sequence[SourceLike], **options: Any) -> AsyncIterator[Event]:
@@ -26,6 +27,13 @@ async def summarize(source: SourceLike | Sequence[SourceLike], **options: Any) -
 async def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> AsyncIterator[Event]:
     """Events of `coa.ask`; the last one is `coa.events.RunFinished`."""
     async for event in _events(lambda emit: aio.ask(source, question, on_event=emit, **_streamed(options))):
+        yield event
+
+
+async def complete(repo: str | Path, *, file: str | Path, line: int, **options: Any) -> AsyncIterator[Event]:
+    """Events of `coa.complete`; the last one is `coa.events.RunFinished`."""
+    given: dict[str, Any] = {"file": file, "line": line, **_streamed(options)}
+    async for event in _events(lambda emit: aio.complete(repo, on_event=emit, **given)):
         yield event
 
 

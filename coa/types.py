@@ -46,7 +46,7 @@ class Citation:
     """A verified piece of evidence: ``quote`` stands in the document at ``span``, to the letter.
 
     Attributes:
-        marker: The number shown as ``[marker]`` in the answer's text.
+        marker: The number shown as ``[marker]`` in the answer's text; 0 where the text can carry none, as in code.
         span: Where the quote stands.
         quote: The quoted text.
         line: Line of the normalised text where the quote begins, counted from 1.
@@ -133,19 +133,39 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where code is to be written.
+
+    Attributes:
+        file: A path inside the repository, with ``/`` between its parts.
+        line: The first line to be written, counted from 1; everything from it on is not looked at.
+        lines: How many lines to write.
+        files: Other files of the repository to read, at most.
+    """
+
+    file: str
+    line: int
+    lines: int = 1
+    files: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What to do with the documents.
 
     Attributes:
-        kind: ``summary``, ``qa``, ``verify``, ``trace`` or ``write``.
+        kind: ``summary``, ``qa``, ``verify``, ``complete``, ``aggregate``, ``trace`` or ``write``.
         query: The question, or the focus of a summary; None for a plain summary. Of a trace, question and answer;
-            of a verification, the claim.
+            of a verification, the claim; of a completion, the code right before the place; of an aggregation, the
+            schema and what to look for.
         words: Length to aim at; None leaves it to the pipeline.
+        place: Of a completion.
     """
 
-    kind: Literal["summary", "qa", "verify", "trace", "write"]
+    kind: Literal["summary", "qa", "verify", "complete", "aggregate", "trace", "write"]
     query: str | None = None
     words: int | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

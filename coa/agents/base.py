@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from coa.agents.fence import Fence
 from coa.agents.replies import usable
-from coa.errors import InvalidReply, TruncatedReply
+from coa.errors import InvalidReply, TruncatedReply, UnfitReply
 from coa.prompts import Prompts
 from coa.serving.base import Message, Reply, Request
 from coa.tokens import TokenCounter
@@ -53,6 +53,11 @@ def prompt_tokens(messages: tuple[Message, ...], counter: TokenCounter) -> int:
     return sum(counter.count(message.content) + CHAT_OVERHEAD for message in messages)
 
 
+def inputs_of(task: Task) -> dict[str, object]:
+    """What of a task a model that reads values may look at."""
+    return {"query": task.query, "kind": task.kind, "words": task.words, "place": task.place}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """A usable text, and its size in tokens: as the provider counted it, or estimated where it did not."""
@@ -61,20 +66,30 @@ class Said:
     tokens: int
 
 
-async def ask(request: Request, ctx: Context) -> Said:
+Read = Callable[[Reply], str]
+"""Takes the text out of a reply, or raises the `InvalidReply` that says what is wrong with it."""
+
+
+async def ask(request: Request, ctx: Context, read: Read = usable, last: Read | None = None) -> Said:
     """Send a request and return its usable text; an unusable reply is answered with one repair turn, no more.
+
+    Args:
+        request: What to send.
+        ctx: How.
+        read: Takes the text out of a reply.
+        last: Does so for the second reply, where less is asked of it.
 
     Raises:
         InvalidReply: if the second reply is unusable too.
     """
     try:
-        return _said(await ctx.call(request), ctx)
+        return _said(await ctx.call(request), ctx, read)
     except InvalidReply as error:
-        return _said(await ctx.call(_repaired(request, error, ctx)), ctx)
+        return _said(await ctx.call(_repaired(request, error, ctx)), ctx, last or read)
 
 
-def _said(reply: Reply, ctx: Context) -> Said:
-    text = usable(reply)
+def _said(reply: Reply, ctx: Context, read: Read) -> Said:
+    text = read(reply)
     return Said(text=text, tokens=reply.completion_tokens or ctx.counter.count(text))
 
 
@@ -86,6 +101,8 @@ def _repaired(request: Request, error: InvalidReply, ctx: Context) -> Request:
 
 
 def _problem(error: InvalidReply) -> str:
+    if isinstance(error, UnfitReply):
+        return error.message
     return {
         "TruncatedReply": "it was cut off",
         "EmptyReply": "it was empty",

@@ -53,6 +53,13 @@ def cite(text: str, notes: Notes, documents: Mapping[str, Document], tag: str) -
     return Cited(text=final, citations=citations, dropped=dropped)
 
 
+def listed(text: str, notes: Notes, documents: Mapping[str, Document], tag: str) -> Cited:
+    """A text that can carry no numbers, such as code, as it is; with all that the notes rest on, in their order."""
+    spans = dict.fromkeys(item.span for item in notes.evidence if _verbatim(item.span, item.quote, documents))
+    citations = tuple(_citation(0, span, documents[span.doc], None) for span in spans)
+    return Cited(text=text, citations=citations, dropped=0)
+
+
 def _verbatim(span: Span, quote: str, documents: Mapping[str, Document]) -> bool:
     return span.doc in documents and documents[span.doc].read(span) == quote
 

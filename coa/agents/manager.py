@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coa.agents.base import Context, ask
+from coa.agents.base import Context, Read, ask, inputs_of
+from coa.agents.code import code_of
+from coa.agents.replies import usable
 from coa.serving.base import Message, Request
-from coa.types import Evidence, Notes
+from coa.types import Evidence, Notes, Place, Task
 
 DEFAULT_SUMMARY_WORDS = 300
 
@@ -25,20 +27,25 @@ class Manager:
             "open": fence.open,
             "close": fence.close,
         }
-        if task.kind == "verify":
+        if task.place is not None:
+            name, extra = "manager_code", place_values(task.place, task.query)
+        elif task.kind == "verify":
             name, extra = "manager_verify", {"query": task.query}
         elif task.kind == "qa":
             name, extra = "manager_query", {"query": task.query, "words": task.words}
         else:
             name, extra = "manager_summary", {"focus": task.query, "words": task.words or DEFAULT_SUMMARY_WORDS}
-        system = ctx.prompts["manager_system"].render(open=fence.open, close=fence.close, tag=fence.tag)
+        if task.place is not None:
+            system = ctx.prompts["manager_code_system"].render(open=fence.open, close=fence.close)
+        else:
+            system = ctx.prompts["manager_system"].render(open=fence.open, close=fence.close, tag=fence.tag)
         return Request(
             messages=(
                 Message(role="system", content=system),
                 Message(role="user", content=ctx.prompts[name].render(**values, **extra)),
             ),
             role=self.role,
-            inputs={"notes": notes, "query": task.query, "kind": task.kind, "words": task.words},
+            inputs={"notes": notes, **inputs_of(task)},
             max_tokens=max_tokens,
         )
 
@@ -48,7 +55,20 @@ class Manager:
         Raises:
             InvalidReply: refused, empty or cut off, twice.
         """
-        return (await ask(request, ctx)).text
+        return (await ask(request, ctx, read=reading_of(ctx.task))).text
+
+
+def reading_of(task: Task) -> Read:
+    """How the text of a final reply is taken out of it."""
+    if task.place is None:
+        return usable
+    before, lines = task.query or "", task.place.lines
+    return lambda reply: code_of(reply, before, lines)
+
+
+def place_values(place: Place, query: str | None) -> dict[str, object]:
+    """What the prompts for code say about the place."""
+    return {"query": query or "", "file": place.file, "lines": place.lines}
 
 
 def quote_line(item: Evidence) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from coa.agents.base import Context, ask
+from coa.agents.base import Context, ask, inputs_of
 from coa.agents.quotes import bind
 from coa.agents.worker import WORDS_PER_TOKEN
 from coa.serving.base import Message, Request
@@ -52,7 +52,7 @@ class Merger:
         return Request(
             messages=(Message(role="system", content=system), Message(role="user", content=user)),
             role=self.role,
-            inputs={"notes": notes, "query": task.query, "kind": task.kind},
+            inputs={"notes": notes, **inputs_of(task)},
             max_tokens=max_tokens,
         )
 

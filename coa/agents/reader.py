@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from coa.agents.base import Context, ask
-from coa.agents.manager import DEFAULT_SUMMARY_WORDS
+from coa.agents.base import Context, ask, inputs_of
+from coa.agents.manager import DEFAULT_SUMMARY_WORDS, place_values, reading_of
 from coa.agents.quotes import bind
 from coa.agents.worker import WorkerResult
 from coa.serving.base import Message, Request
@@ -19,7 +19,9 @@ class Reader:
         """Render the prompt: the document first, so that a server's prefix cache serves other questions on it."""
         task, fence = ctx.task, ctx.fence
         values: dict[str, object] = {"passage": passage.text, "open": fence.open, "close": fence.close}
-        if task.kind == "verify":
+        if task.place is not None:
+            name, extra = "reader_code", place_values(task.place, task.query)
+        elif task.kind == "verify":
             name, extra = "reader_verify", {"query": task.query}
         elif task.kind == "qa":
             name, extra = "reader_query", {"query": task.query, "words": task.words}
@@ -28,7 +30,7 @@ class Reader:
         return Request(
             messages=(Message(role="user", content=ctx.prompts[name].render(**values, **extra)),),
             role=self.role,
-            inputs={"passage": passage, "query": task.query, "kind": task.kind, "words": task.words},
+            inputs={"passage": passage, **inputs_of(task)},
             max_tokens=max_tokens,
         )
 
@@ -38,6 +40,8 @@ class Reader:
         Raises:
             InvalidReply: refused, empty or cut off, twice.
         """
-        said = await ask(request, ctx)
+        said = await ask(request, ctx, read=reading_of(ctx.task))
+        if ctx.task.kind == "complete":
+            return WorkerResult(notes=Notes(text=said.text), dropped=0)
         bound = bind(said.text, passage=request.inputs["passage"], notes=Notes(), tag=ctx.fence.tag)
         return WorkerResult(notes=bound.notes, dropped=bound.dropped)

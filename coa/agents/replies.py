@@ -29,7 +29,7 @@ def usable(reply: Reply) -> str:
     """
     if reply.finish in ("filter", "refusal"):
         raise RefusedReply(f"the model {reply.model!r} declined to answer ({reply.finish})")
-    text = _THINKING.sub("", reply.text).strip()
+    text = spoken(reply).strip()
     if reply.finish != "stop":
         reason = "at its token limit" if reply.finish == "length" else "without saying that it had ended"
         raise TruncatedReply(f"the reply of {reply.model!r} stopped {reason}")
@@ -38,6 +38,11 @@ def usable(reply: Reply) -> str:
     if len(text) <= _REFUSAL_MAX_CHARS and _REFUSAL.match(text):
         raise RefusedReply(f"the model {reply.model!r} declined to answer")
     return text
+
+
+def spoken(reply: Reply) -> str:
+    """The reply's text without its hidden reasoning, blanks and line breaks as they came."""
+    return _THINKING.sub("", reply.text)
 
 
 def nothing_new(text: str) -> bool:

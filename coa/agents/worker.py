@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from coa.agents.base import Context, ask
+from coa.agents.base import Context, ask, inputs_of
 from coa.agents.quotes import bind
 from coa.agents.replies import nothing_new
 from coa.serving.base import Message, Request
@@ -40,7 +40,9 @@ class Worker:
             "words": int(max_tokens * WORDS_PER_TOKEN),
         }
         name = "worker_summary"
-        if task.query is not None:
+        if task.place is not None:
+            name, values = "worker_code", {**values, "query": task.query, "file": task.place.file}
+        elif task.query is not None:
             name, values["query"] = "worker_query", task.query
         system = ctx.prompts["worker_system"].render(open=fence.open, close=fence.close, tag=fence.tag)
         return Request(
@@ -49,7 +51,7 @@ class Worker:
                 Message(role="user", content=ctx.prompts[name].render(**values)),
             ),
             role=self.role,
-            inputs={"passage": passage, "notes": notes, "query": task.query, "kind": task.kind, "words": task.words},
+            inputs={"passage": passage, "notes": notes, **inputs_of(task)},
             max_tokens=max_tokens,
         )
 

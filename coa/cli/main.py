@@ -12,6 +12,7 @@ import typer
 
 from coa import __version__
 from coa.cli import commands, retrieval, runs
+from coa.cli import complete as completing
 from coa.cli import options as o
 from coa.cli import trace as tracing
 from coa.cli import vllm as local
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(commands.summarize)
 app.command()(commands.ask)
+app.command()(completing.complete)
 app.command()(commands.verify)
 app.command()(commands.text)
 app.command()(retrieval.index)
@@ -53,7 +55,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def plan(context: typer.Context) -> None:
     """Show what a command would cost before anything is sent: coa plan summarize book.txt."""
-    if not context.args or context.args[0] not in ("summarize", "ask"):
+    if not context.args or context.args[0] not in ("summarize", "ask", "complete"):
         raise typer.BadParameter("name the command to plan, such as: coa plan summarize book.txt")
     app([*context.args, "--dry-run"], standalone_mode=False)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, TypedDict
 
-from coa.agents.citing import Cited, cite
+from coa.agents.citing import Cited, cite, listed
 from coa.errors import InvalidReply
 from coa.events import StepDone
 from coa.pipelines.answering import answer
@@ -88,7 +88,8 @@ class ChainOfAgents:
 def outcome(state: ChainState, job: Job) -> Outcome:
     """The final state of the graph as a cited text with its coverage."""
     documents = {document.id: document for document in job.documents}
-    cited = cite(state.get("text", ""), notes_of(state), documents, job.ctx.fence.tag)
+    finish = listed if job.ctx.task.kind == "complete" else cite
+    cited = finish(state.get("text", ""), notes_of(state), documents, job.ctx.fence.tag)
     failed = tuple(_unread(item) for item in state.get("unread", []))
     n = len(job.chunks)
     return Outcome(

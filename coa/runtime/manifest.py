@@ -46,13 +46,14 @@ def run_id_of(task: Task, documents: Sequence[Source], *, settings: Sequence[str
             task.kind,
             task.query or "",
             str(task.words),
+            *([str(task.place)] if task.place else []),
             *(f"{source.id} {source.sha256}" for source in documents),
             *settings,
         ]
     )
     digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     name = _UNSAFE.sub("_", documents[0].id)[:40] if documents else "run"
-    verb = {"summary": "summarize", "qa": "ask", "verify": "verify", "trace": "trace", "write": "write"}[task.kind]
+    verb = {"summary": "summarize", "qa": "ask"}.get(task.kind, task.kind)
     return f"{verb}-{name}-{digest}"
 
 

@@ -14,6 +14,7 @@ from coa.retrieval.embedders import Embedder
 from coa.retrieval.terms import word_count
 from coa.sentences import sentence_spans
 from coa.serving.base import Reply, Request
+from coa.serving.offline.code import copied
 from coa.serving.offline.rank import Candidate, diverse, importance, relevance
 from coa.tokens import EstimateCounter, TokenCounter
 from coa.types import Evidence, Notes, Passage
@@ -53,7 +54,9 @@ class OfflineModel:
         Raises:
             RequestRejected: a role that needs a language model.
         """
-        if request.role == "worker":
+        if request.inputs.get("kind") == "complete":
+            text = await asyncio.to_thread(copied, request.role, request.inputs)
+        elif request.role == "worker":
             text = await asyncio.to_thread(self._read, request.inputs, request.max_tokens)
         elif request.role == "merger":
             text = self._merge(request.inputs["notes"], request.inputs["kind"], request.max_tokens)
