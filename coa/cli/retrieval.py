@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import replace
+from json import JSONDecodeError, loads
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -13,13 +14,26 @@ from coa.cli.console import note, write_result
 from coa.cli.run import PARTIAL, as_json, read_stdin
 from coa.errors import UsageError
 
+if TYPE_CHECKING:
+    from coa.retrieval.base import Hit, Value
+
 _PREVIEW = 160
+_CHOICES = {
+    "mode": ("hybrid", "bm25", "dense"),
+    "fusion": ("z", "rrf"),
+    "order": ("document", "best_last", "score"),
+    "expand": ("window", "section", "parent"),
+}
 
 
 def index(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files or folders; - is standard input.")],
-    folder: Annotated[Path, typer.Option("--index", help="The folder of the index; made where there is none.")],
+    folder: Annotated[str, typer.Option("--index", help="The folder of the index; made where there is none.")],
     embedder: Annotated[str | None, typer.Option(help="minilm, or a model's folder: adds vectors.")] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Say something about these documents, for --where.")
+    ] = None,
+    compact: Annotated[bool, typer.Option(help="Afterwards, give back what deleted passages held.")] = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -42,8 +56,14 @@ def index(
         if not quiet:
             note(f"{done}/{total} {'indexed' if new else 'unchanged'}: {getattr(document, 'path', '')}")
 
+    def filled(made: int, of: int) -> None:
+        if not quiet:
+            note(f"vectors: {made}/{of} passages")
+
     try:
-        added = opened.add(loaded.documents, progress)
+        added = opened.add(loaded.documents, progress, fields=_fields(field or []), filled=filled)
+        if compact:
+            opened.compact()
         known = len(opened.sources)
     finally:
         opened.close()
@@ -55,33 +75,92 @@ def index(
 
 
 def search(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an index.")],
-    query: Annotated[str, typer.Argument(help="Words or a question.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder of an index.")],
+    query: Annotated[list[str], typer.Argument(help="Words or a question; or several ways of asking for the same.")],
     k: Annotated[int, typer.Option("-k", help="Passages at most.")] = 10,
     mode: Annotated[str | None, typer.Option(help="hybrid, bm25 or dense.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help='A filter: \'{"page": {"gte": 3}}\'; see docs/retrieval.md.')
+    ] = None,
+    fusion: Annotated[str, typer.Option(help="z or rrf: how a hybrid search adds its parts.")] = "z",
+    smooth: Annotated[float | None, typer.Option(help="Share of the neighbours' scores, 0 to 1.")] = None,
+    diversity: Annotated[float, typer.Option(help="0 takes the best, 1 the most different (MMR).")] = 0.0,
+    context: Annotated[int | None, typer.Option(metavar="TOKENS", help="Join and order what fits.")] = None,
+    order: Annotated[str, typer.Option(help="With --context: document, best_last or score.")] = "document",
+    expand: Annotated[str | None, typer.Option(help="With --context: window, section or parent.")] = None,
     json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
     """Find passages in an index, with their exact places."""
     from coa.retrieval.index import Index
+    from coa.retrieval.ranking import Ranking
 
-    if mode not in (None, "hybrid", "bm25", "dense"):
-        raise UsageError(f"unknown mode {mode!r}", hint="Choose one of: hybrid, bm25, dense.")
+    _check_choices(mode=mode, fusion=fusion, order=order, expand=expand)
+    given: dict[str, Any] = {"mode": mode, "fusion": fusion, "diversity": diversity, "smooth": smooth}
+    how = replace(Ranking(), **{name: value for name, value in given.items() if value is not None})
     opened = Index.open(folder)
     try:
-        hits = opened.find(query, k, mode=mode)
+        hits = opened.find(query, k, how=how, where=None if where is None else _where(where))
+        if context is not None:
+            hits = list(opened.context(hits, context, order=order, expand=expand).passages)
     finally:
         opened.close()
     if json:
-        rows = [
-            {"path": hit.path, **asdict(hit.span), "page": hit.page, "score": hit.score, "parts": dict(hit.parts)}
-            | {"quote": hit.text}
-            for hit in hits
-        ]
-        write_result(as_json({"query": query, "hits": rows}))
+        write_result(as_json({"query": query[0] if len(query) == 1 else query, "hits": [_row(hit) for hit in hits]}))
         return
     for number, hit in enumerate(hits, 1):
         place = f"{hit.path}:{hit.span.start}-{hit.span.end}" + (f" page {hit.page}" if hit.page else "")
-        write_result(f"[{number}] {place} ({hit.score:.2f})\n    {' '.join(hit.text.split())[:_PREVIEW]}\n")
+        section = f" {' / '.join(hit.section)}" if hit.section else ""
+        text = hit.text if context is not None else " ".join(hit.text.split())[:_PREVIEW]
+        write_result(f"[{number}] {place}{section} ({hit.score:.2f})\n    {text}\n")
     if not hits:
         note("nothing found")
+
+
+def _row(hit: Hit) -> dict[str, object]:
+    """A hit as ``--json`` prints it: ``quote`` stands in the document to the letter, a ``summary`` does not."""
+    said = {"quote": hit.text} if hit.kind == "text" else {hit.kind: hit.text}
+    place: dict[str, object] = {
+        "path": hit.path,
+        "doc": hit.span.doc,
+        "start": hit.span.start,
+        "end": hit.span.end,
+        "page": hit.page,
+    }
+    why: dict[str, object] = {
+        "section": list(hit.section),
+        "fields": dict(hit.fields),
+        "score": hit.score,
+        "parts": dict(hit.parts),
+    }
+    return {**place, **why, **said}
+
+
+def _check_choices(**given: str | None) -> None:
+    for name, value in given.items():
+        if value is not None and value not in _CHOICES[name]:
+            raise UsageError(f"unknown {name} {value!r}", hint=f"Choose one of: {', '.join(_CHOICES[name])}.")
+
+
+def _where(text: str) -> Mapping[str, Any]:
+    try:
+        value: object = loads(text)
+    except (JSONDecodeError, RecursionError) as error:
+        raise UsageError(f"--where is no JSON: {error}", hint="Write '{\"field\": value}'.") from None
+    if not isinstance(value, dict):
+        raise UsageError("--where is no JSON object", hint="Write '{\"field\": value}'.")
+    return cast("dict[str, Any]", value)
+
+
+def _fields(pairs: list[str]) -> dict[str, Value]:
+    fields: dict[str, Value] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"{pair!r} is no field", hint="Write --field name=value.")
+        try:
+            read: object = loads(value)
+        except (JSONDecodeError, RecursionError):
+            read = value
+        fields[name] = read if isinstance(read, int | float | bool) else value
+    return fields

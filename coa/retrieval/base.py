@@ -37,6 +37,7 @@ class Hit:
         kind: ``text``, or ``summary`` for a row that speaks about its span.
         fields: What the user said about the unit: speaker, date and the like.
         parts: Why: the score of each part of the search, such as ``bm25`` and ``dense``.
+        unit: Its number in the store; None where it is from none.
     """
 
     span: Span
@@ -48,6 +49,7 @@ class Hit:
     kind: str = TEXT
     fields: Mapping[str, Value] = field(default_factory=dict[str, Value])
     parts: Mapping[str, float] = field(default_factory=dict[str, float])
+    unit: int | None = None
 
 
 @runtime_checkable
@@ -164,8 +166,12 @@ class Store(Protocol):
         """The numbers of the first ``most`` units that meet a condition, in order."""
         ...
 
+    def waiting(self) -> int:
+        """How many units have no vector yet."""
+        ...
+
     def lacking(self, most: int) -> list[Unit]:
-        """Units that have no vector yet."""
+        """The first ``most`` units that have no vector yet."""
         ...
 
     def set_vectors(self, numbers: Sequence[int], vectors: NDArray[np.float32]) -> None:

@@ -18,7 +18,7 @@ def record(document: Document, fields: Mapping[str, Value] | None = None) -> Rec
     sections = Sections(document.text)
     entries = [
         Entry(start=start, end=end, page=document.page(start), section=sections.at(start), fields=checked)
-        for start, end in unit_spans(document.text)
+        for start, end in unit_spans(document.text, breaks=sections.starts)
     ]
     return Record(document=document, entries=entries)
 

@@ -1,29 +1,40 @@
-"""One score from several: sums of z-scores, or reciprocal ranks."""
+"""One score from several: sums of z-scores, or reciprocal ranks; and scores shared with neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from statistics import fmean, pstdev
+from collections.abc import Collection, Mapping
+from statistics import fmean
 
 _LEVEL = 1e-9
 _RRF = 60
 
 
-def z_sum(parts: Mapping[str, Mapping[int, float]], weights: Mapping[str, float] | None = None) -> dict[int, float]:
+def z_sum(
+    parts: Mapping[str, Mapping[int, float]],
+    weights: Mapping[str, float] | None = None,
+    unknown: Collection[str] = (),
+) -> dict[int, float]:
     """The weighted sum of each unit's z-scores over the union of what the parts found.
 
-    What a part does not score counts as 0 before the mean is taken: a unit without any of the words has no BM25.
     A part whose scores are all alike adds nothing.
+
+    Args:
+        parts: By name, the scores of units.
+        weights: Of the parts; 1 where none is given.
+        unknown: Parts whose gaps are unknown and add nothing; a gap of any other part is a score of 0, as of a unit
+            that holds none of the words.
     """
     union = sorted({unit for found in parts.values() for unit in found})
     total = dict.fromkeys(union, 0.0)
     for name, found in parts.items():
-        scores = [found.get(unit, 0.0) for unit in union]
-        mean, spread = (fmean(scores), pstdev(scores)) if scores else (0.0, 0.0)
+        scored = [unit for unit in union if unit in found] if name in unknown else union
+        scores = [found.get(unit, 0.0) for unit in scored]
+        mean = fmean(scores) if scores else 0.0
+        spread = fmean([(score - mean) ** 2 for score in scores]) ** 0.5 if scores else 0.0
         if spread > _LEVEL:
-            weight = (weights or {}).get(name, 1.0)
-            for unit, score in zip(union, scores, strict=True):
-                total[unit] += weight * (score - mean) / spread
+            weight = (weights or {}).get(name, 1.0) / spread
+            for unit, score in zip(scored, scores, strict=True):
+                total[unit] += weight * (score - mean)
     return total
 
 
@@ -37,3 +48,10 @@ def reciprocal_ranks(
         for rank, unit in enumerate(sorted(found, key=lambda unit: (-found[unit], unit)), 1):
             total[unit] = total.get(unit, 0.0) + weight / (_RRF + rank)
     return total
+
+
+def smoothed(scores: Mapping[int, float], share: float) -> dict[int, float]:
+    """Each unit's score and a share of those of the units before and after it, where they are known."""
+    return {
+        unit: score + share * (scores.get(unit - 1, 0.0) + scores.get(unit + 1, 0.0)) for unit, score in scores.items()
+    }

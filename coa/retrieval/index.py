@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from coa.documents import Document
-from coa.errors import UsageError
-from coa.retrieval.base import Embedding, Hit, Mode, Record, Store, Unit, Value
+from coa.retrieval.base import Embedding, Hit, Mode, Record, Store, Value
+from coa.retrieval.context import Context, build, hit
 from coa.retrieval.embedders import Embedder, resolve_embedder
 from coa.retrieval.entries import record
 from coa.retrieval.filters import condition
-from coa.retrieval.fusion import z_sum
+from coa.retrieval.ranking import Ranker, Ranking
 from coa.retrieval.stores import open_store
-from coa.retrieval.terms import terms
 from coa.types import Source
 
 Progress = Callable[[Document, bool], None]
@@ -24,7 +24,6 @@ Progress = Callable[[Document, bool], None]
 Filled = Callable[[int, int], None]
 """Told how many units got their vectors, of how many."""
 
-_CANDIDATES = 200
 _UNITS_A_COMMIT = 2_000
 _VECTORS_A_COMMIT = 512
 
@@ -126,13 +125,13 @@ class Index:
         """Give vectors to the units that have none; how many got one."""
         if self._embedder is None:
             return 0
-        done = 0
+        done, total = 0, self._store.waiting()
         while units := self._store.lacking(_VECTORS_A_COMMIT):
             vectors = self._embedder.embed([unit.text for unit in units])
             self._store.set_vectors([unit.id for unit in units], vectors)
             done += len(units)
             if filled is not None:
-                filled(done, done)
+                filled(done, total)
         return done
 
     def remove(self, path: str) -> bool:
@@ -143,55 +142,42 @@ class Index:
         """Give back what deleted units held, and build what makes a large index fast."""
         self._store.compact()
 
-    async def search(self, query: str, k: int = 10, *, mode: Mode | None = None) -> list[Hit]:
-        """The ``k`` best passages at most, best first; see `find`."""
-        return await asyncio.to_thread(self.find, query, k, mode=mode)
+    async def search(self, query: str, k: int = 10, **options: Any) -> list[Hit]:
+        """The ``k`` best passages at most, best first; options as in `find`."""
+        return await asyncio.to_thread(self.find, query, k, **options)
 
     def find(
-        self, query: str, k: int = 10, *, mode: Mode | None = None, where: Mapping[str, Any] | None = None
+        self,
+        query: str | Sequence[str],
+        k: int = 10,
+        *,
+        mode: Mode | None = None,
+        where: Mapping[str, Any] | None = None,
+        how: Ranking | None = None,
     ) -> list[Hit]:
         """The ``k`` best passages at most, best first.
 
         Args:
-            query: Words or a question.
+            query: Words or a question; or several ways of asking for the same.
             k: How many.
             mode: ``bm25``, ``dense`` or ``hybrid``; the default is hybrid where the index has vectors, BM25 otherwise.
             where: Only passages that meet it; see `coa.retrieval.filters`.
+            how: More switches; see `coa.retrieval.ranking.Ranking`.
 
         Raises:
             UsageError: an empty query, ``k`` below 1, a dense search without vectors, a filter that is none.
         """
-        mode = mode or ("hybrid" if self._embedder is not None else "bm25")
-        self._check(query, k, mode)
+        how = how or Ranking()
+        how = replace(how, mode=mode) if mode is not None else how
         wanted = None if where is None else condition(where)
-        most = max(k, _CANDIDATES)
-        words = terms(query)
-        parts: dict[str, dict[int, float]] = {}
-        if mode != "dense":
-            parts["bm25"] = self._store.search_lexical(words, most, where=wanted)
-        if mode != "bm25":
-            assert self._embedder is not None
-            vector = self._embedder.embed([query])[0]
-            parts["dense"] = self._store.search_dense(vector, most, where=wanted)
-            if mode == "hybrid":
-                union = parts["bm25"].keys() | parts["dense"].keys()
-                missing = union - parts["bm25"].keys()
-                parts["bm25"] |= self._store.search_lexical(words, most, among=missing)
-                parts["dense"] |= self._store.search_dense(vector, most, among=union - parts["dense"].keys())
-        scores = z_sum(parts) if len(parts) > 1 else next(iter(parts.values()))
-        best = sorted(scores, key=lambda unit: (-scores[unit], unit))[:k]
-        return [
-            _hit(unit, scores[unit.id], {name: found[unit.id] for name, found in parts.items() if unit.id in found})
-            for unit in self._store.units(best)
-        ]
+        queries = [query] if isinstance(query, str) else list(query)
+        ranked = Ranker(self._store, self._embedder).rank(queries, k, how, wanted)
+        units = {unit.id: unit for unit in self._store.units([one.unit for one in ranked])}
+        return [hit(units[one.unit], one.score, one.parts) for one in ranked if one.unit in units]
 
-    def _check(self, query: str, k: int, mode: Mode) -> None:
-        if not query.strip():
-            raise UsageError("the query is empty", hint="Give some words to look for.")
-        if k < 1:
-            raise UsageError(f"{k} passages cannot be found", hint="Give a -k of 1 or more.")
-        if mode != "bm25" and self._embedder is None:
-            raise UsageError("this index has no vectors", hint="Index with --embedder minilm, or search with bm25.")
+    def context(self, hits: Sequence[Hit], tokens: int, **options: Any) -> Context:
+        """Text for a model: the passages that fit, in the order of the documents; see `coa.retrieval.context.build`."""
+        return build(self._store, hits, tokens, **options)
 
 
 def _batches(
@@ -209,20 +195,6 @@ def _batches(
             batch, units = [], 0
     if batch:
         yield batch
-
-
-def _hit(unit: Unit, score: float, parts: Mapping[str, float]) -> Hit:
-    return Hit(
-        span=unit.span,
-        score=score,
-        text=unit.text,
-        path=unit.path,
-        page=unit.page,
-        section=unit.section,
-        kind=unit.kind,
-        fields=unit.fields,
-        parts=parts,
-    )
 
 
 def _matching(store: Store, wanted: str | Embedder | None) -> Embedder | None:

@@ -29,6 +29,11 @@ class Sections:
             self._starts.append(start)
             self._paths.append(tuple(title for _, title in stack))
 
+    @property
+    def starts(self) -> list[int]:
+        """Where the headings begin."""
+        return self._starts
+
     def at(self, offset: int) -> tuple[str, ...]:
         """Titles of the headings that ``offset`` stands under, outermost first; a heading stands under itself."""
         found = bisect_right(self._starts, offset)

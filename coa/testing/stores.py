@@ -143,11 +143,12 @@ def finds_vectors(open_again: Open) -> None:
     with _opened(open_again) as store:
         store.claim(EMBEDDING)
         waiting = store.lacking(_MOST)
+        _check(len(store.lacking(2)) == 2 and store.waiting() == len(waiting), "lacking and waiting do not count alike")
         _check({unit.id for unit in waiting} == set(_all(store)), "lacking does not list every unit without a vector")
         store.set_vectors([unit.id for unit in waiting[:2]], _matrix(waiting[:2]))
         _check(len(store.search_dense(vector("lantern"), 10)) == 2, "units without a vector were scored, or others not")
         store.set_vectors([unit.id for unit in waiting[2:]], _matrix(waiting[2:]))
-        _check(store.lacking(5) == [], "something lacks a vector still")
+        _check(store.lacking(5) == [] and store.waiting() == 0, "something lacks a vector still")
         query = vector("pea soup with bacon")
         found = store.search_dense(query, _MOST)
         _check(len(found) == len(waiting), "not every unit was scored")

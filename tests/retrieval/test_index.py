@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -177,6 +178,17 @@ def test_the_commands(folder: Path, tmp_path: Path) -> None:
     assert found.returncode == 0
     assert "pea soup" in found.stdout
     assert run("search", str(tmp_path / "nothing"), "x").returncode == 5
+    assert run("index", str(LOG), "--index", str(tmp_path / "lib"), "--field", "year=1881", "--compact").returncode == 0
+    lib = str(tmp_path / "lib")
+    there = run("search", lib, "winter", "storm", "--where", '{"year": {"gte": 1880}}', "--context", "300", "--json")
+    assert there.returncode == 0, there.stderr
+    rows = json.loads(there.stdout)["hits"]
+    text = coa.load(LOG).text
+    assert rows
+    assert all(text[row["start"] : row["end"]] == row["quote"] for row in rows)
+    assert run("search", lib, "x", "--where", "{year").returncode == 2
+    assert run("search", lib, "x", "--where", "[1]").returncode == 2
+    assert run("search", lib, "x", "--order", "magic").returncode == 2
     assert run("search", str(tmp_path / "lib"), "x", "--mode", "magic").returncode == 2
 
 

@@ -102,6 +102,11 @@ class SQLiteStore:
             ).fetchall()
         return [row[0] for row in found]
 
+    def waiting(self) -> int:
+        """How many units have no vector yet."""
+        with self._db.reading() as connection:
+            return int(connection.execute("select count(*) from units where slot is null").fetchone()[0])
+
     def lacking(self, most: int) -> list[Unit]:
         """Units that have no vector yet."""
         with self._db.reading() as connection:
