@@ -1,0 +1,81 @@
+"""One sparse method with its settings, as data that travels through an environment variable or a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from coa.errors import UsageError
+
+Method = Literal["dense", "xattention", "streaming", "quest", "lserve"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseConfig:
+    """A method and its settings.
+
+    Attributes:
+        method: ``xattention`` skips blocks in prefill, ``quest`` pages in decode, ``streaming`` everything between the
+            first and the last tokens for the heads that do without; ``lserve`` is all three together.
+        tau: XAttention: share of the estimated attention that the kept blocks must hold; 1 keeps everything.
+        stride: XAttention: one in so many antidiagonals is looked at.
+        block: Tokens a side of the blocks that prefill keeps or skips.
+        sink: Streaming heads: first tokens that are always seen.
+        recent: Streaming heads: last tokens that are always seen, the query's own among them.
+        budget: Quest: tokens a query may see in decode, in all.
+        page: Quest: tokens a page.
+        streaming_share: Share of key-value heads that stream where no head table is given.
+        heads_file: A table of published or measured head scores (``full_attention_heads.tsv``).
+        dense_layers: First layers that stay dense in decode.
+    """
+
+    method: Method = "dense"
+    tau: float = 0.9
+    stride: int = 16
+    block: int = 128
+    sink: int = 64
+    recent: int = 256
+    budget: int = 4096
+    page: int = 16
+    streaming_share: float = 0.5
+    heads_file: str | None = None
+    dense_layers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise UsageError(f"unknown sparse method {self.method!r}", hint=f"Choose one of {get_args(Method)}.")
+        if not 0 < self.tau <= 1:
+            raise UsageError(f"tau is {self.tau!r}", hint="It is a share: more than 0 and at most 1.")
+        if not 0 <= self.streaming_share <= 1:
+            raise UsageError(f"the share of streaming heads is {self.streaming_share!r}", hint="Give 0 to 1.")
+        for name in ("stride", "block", "recent", "budget", "page"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)!r}", hint="Give a positive number of tokens.")
+        if self.block % self.stride or self.block % self.page:
+            raise UsageError(
+                f"blocks of {self.block} tokens do not divide into strides of {self.stride} and pages of {self.page}",
+                hint="Choose a stride and a page that divide the block.",
+            )
+
+    def to_json(self) -> str:
+        """As one line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> SparseConfig:
+        """Read what `to_json` wrote.
+
+        Raises:
+            UsageError: it is no JSON object, or has a setting that does not exist.
+        """
+        try:
+            found: Any = json.loads(text)
+        except ValueError:
+            found = None
+        known = {field.name for field in fields(cls)}
+        if not isinstance(found, dict) or not known.issuperset(found):  # pyright: ignore[reportUnknownArgumentType]
+            raise UsageError(
+                f"not a sparse configuration: {text!r}", hint=f"A JSON object with some of {sorted(known)}."
+            )
+        return cls(**found)  # pyright: ignore[reportUnknownArgumentType]
