@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coa import aio, errors, events, stream, testing
+    from coa.aggregation.query import Query
+    from coa.aggregation.run import Aggregation
     from coa.attribution.trace import Trace, TraceOptions
-    from coa.blocking import ask, complete, index, load, plan, resume, summarize, trace, verify, write
+    from coa.blocking import aggregate, ask, complete, index, load, plan, resume, summarize, trace, verify, write
     from coa.config import Settings
     from coa.documents import Document, Limits
     from coa.errors import CoaError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Aggregation",
     "Answer",
     "Chunk",
     "Citation",
@@ -39,6 +42,7 @@ __all__ = [
     "Model",
     "Place",
     "Plan",
+    "Query",
     "Reply",
     "Request",
     "Settings",
@@ -50,6 +54,7 @@ __all__ = [
     "Unread",
     "Usage",
     "Verification",
+    "aggregate",
     "aio",
     "ask",
     "complete",
@@ -68,7 +73,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "coa.blocking": ("ask", "complete", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"),
+    "coa.blocking": (
+        "aggregate",
+        "ask",
+        "complete",
+        "index",
+        "load",
+        "plan",
+        "resume",
+        "summarize",
+        "trace",
+        "verify",
+        "write",
+    ),
+    "coa.aggregation.query": ("Query",),
+    "coa.aggregation.run": ("Aggregation",),
     "coa.attribution.trace": ("Trace", "TraceOptions"),
     "coa.config": ("Settings",),
     "coa.documents": ("Document", "Limits"),

@@ -27,11 +27,14 @@ from coa.types import Answer, Task
 from coa.verification import Verification, verdict_of
 
 if TYPE_CHECKING:
+    from coa.aggregation.query import Query
+    from coa.aggregation.run import Aggregation
+    from coa.aggregation.schema import SchemaLike
     from coa.attribution.trace import Trace, TraceOptions
     from coa.retrieval.index import Index
     from coa.writing.run import WriteOptions
 
-__all__ = ["ask", "complete", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"]
+__all__ = ["aggregate", "ask", "complete", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"]
 
 Sources = SourceLike | Sequence[SourceLike]
 
@@ -81,6 +84,43 @@ async def ask(
     task = Task(kind="qa", query=question, words=words)
     settings, own = _settings(model, options)
     return await api.run(task, _sources(source), settings, emit=on_event, model=own)
+
+
+async def aggregate(
+    source: Sources,
+    schema: SchemaLike,
+    *,
+    what: str | None = None,
+    query: Query | None = None,
+    key: Sequence[str] = (),
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Aggregation:
+    """Take typed records out of documents and answer a query about them; the arithmetic is done by code.
+
+    Args:
+        source: A path, a `coa.Document`, or several.
+        schema: What a record looks like: a pydantic model, a JSON schema, or the path of one.
+        what: Which records are meant, in words.
+        query: What is asked of them; without one the rows themselves are the result. Another query over the same
+            records costs nothing.
+        key: Fields that make a record one of a kind.
+        model: Name or object; see the module. ``offline`` takes only what stands as ``field: value``.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`.
+
+    Raises:
+        CoaError: any of the tree in `coa.errors`.
+    """
+    from coa.aggregation.query import Query
+    from coa.aggregation.reading import Wanted
+    from coa.aggregation.run import aggregate as run_aggregate
+    from coa.aggregation.schema import schema_of
+
+    settings, own = _settings(model, options)
+    wanted = Wanted(schema=schema_of(schema), what=what, key=tuple(key))
+    return await run_aggregate(_sources(source), wanted, query or Query(), settings, emit=on_event, model=own)
 
 
 async def complete(

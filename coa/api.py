@@ -79,7 +79,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     """
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run_id)
-    if manifest.task.kind in ("trace", "write"):
+    if manifest.task.kind in ("trace", "write", "aggregate"):
         raise UsageError(
             f"run {manifest.run_id!r} is taken up by its own command",
             hint=f"Give the same `coa {manifest.task.kind}` again: finished calls are kept.",

@@ -16,6 +16,8 @@ from coa.types import Answer
 from coa.verification import Verification
 
 if TYPE_CHECKING:
+    from coa.aggregation.run import Aggregation
+    from coa.aggregation.schema import SchemaLike
     from coa.attribution.trace import Trace
     from coa.retrieval.index import Index
 
@@ -37,6 +39,11 @@ def summarize(
 def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> Answer:
     """Answer a question about one or more documents. See `coa.aio.ask`."""
     return _run(aio.ask(source, question, **options))
+
+
+def aggregate(source: SourceLike | Sequence[SourceLike], schema: SchemaLike, **options: Any) -> Aggregation:
+    """Take typed records out of documents and answer a query about them. See `coa.aio.aggregate`."""
+    return _run(aio.aggregate(source, schema, **options))
 
 
 def complete(repo: str | Path, *, file: str | Path, line: int, **options: Any) -> Answer:

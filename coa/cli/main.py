@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from coa import __version__
+from coa.cli import aggregate as aggregating
 from coa.cli import commands, retrieval, runs
 from coa.cli import complete as completing
 from coa.cli import options as o
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(commands.summarize)
 app.command()(commands.ask)
 app.command()(completing.complete)
+app.command()(aggregating.aggregate)
 app.command()(commands.verify)
 app.command()(commands.text)
 app.command()(retrieval.index)
@@ -55,7 +57,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def plan(context: typer.Context) -> None:
     """Show what a command would cost before anything is sent: coa plan summarize book.txt."""
-    if not context.args or context.args[0] not in ("summarize", "ask", "complete"):
+    if not context.args or context.args[0] not in ("summarize", "ask", "complete", "aggregate"):
         raise typer.BadParameter("name the command to plan, such as: coa plan summarize book.txt")
     app([*context.args, "--dry-run"], standalone_mode=False)
 

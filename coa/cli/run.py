@@ -42,8 +42,7 @@ def carry_out(task: Task, sources: list[str], settings: Settings, manner: Manner
     """Run a task, or only plan it, and exit with the code that the result asks for."""
     from coa import api
 
-    if settings.model is None and not manner.quiet:
-        note(_NO_MODEL)
+    say_no_model(settings, manner)
     if manner.dry_run or _may_be_dear(settings, manner):
         plan = asyncio.run(api.plan(task, sources, settings, stdin=read_stdin))
         if manner.dry_run:
@@ -56,14 +55,19 @@ def carry_out(task: Task, sources: list[str], settings: Settings, manner: Manner
     show(watched(lambda emit: api.run(task, sources, settings, emit=emit, stdin=read_stdin), manner.quiet), manner)
 
 
+def say_no_model(settings: Settings, shown: Shown) -> None:
+    """Say which engine is at work where nobody chose one."""
+    if settings.model is None and not shown.quiet:
+        note(_NO_MODEL)
+
+
 def verify_all(source: str, claims: list[str], settings: Settings, shown: Shown) -> None:
     """Verify claims one after the other, and exit with the code of a partial result if any of them is one."""
     from coa import api
     from coa.report import render_text
     from coa.verification import verdict_of
 
-    if settings.model is None and not shown.quiet:
-        note(_NO_MODEL)
+    say_no_model(settings, shown)
     stdin = _ReadOnce()
     results = [
         verdict_of(
@@ -94,8 +98,7 @@ def ask_all(sources: list[str], path: str, words: int | None, settings: Settings
     if manner.dry_run:
         raise UsageError("a file of questions has no --dry-run", hint="Try one of them with `coa plan ask`.")
     questions = read_questions(path)
-    if settings.model is None and not manner.quiet:
-        note(_NO_MODEL)
+    say_no_model(settings, manner)
     stdin = _ReadOnce()
     printed: list[str] = []
     partial = False
@@ -128,7 +131,7 @@ class _ReadOnce:
         return self._data
 
 
-def watched(start: Callable[[Quiet], Awaitable[Answer]], quiet: bool) -> Answer:
+def watched(start: Callable[[Quiet], Awaitable[T]], quiet: bool) -> T:
     """Run with progress; the first signal lets the run end cleanly, a second one stops at once.
 
     Raises:
@@ -137,7 +140,7 @@ def watched(start: Callable[[Quiet], Awaitable[Answer]], quiet: bool) -> Answer:
     progress = listener(quiet)
     received: list[int] = []
 
-    async def work() -> Answer:
+    async def work() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
 
@@ -164,6 +167,11 @@ def show(answer: Answer, manner: Shown) -> None:
     from coa.report import answer_to_json, render_text
 
     write_result(answer_to_json(answer) + "\n" if manner.json else render_text(answer), manner.output)
+    account(answer, manner)
+
+
+def account(answer: Answer, manner: Shown) -> None:
+    """Say on standard error what was read and what it cost, and exit as a partial result asks for."""
     if not manner.quiet:
         _account(answer)
     if answer.status == "partial":

@@ -16,6 +16,7 @@ from coa.sentences import sentence_spans
 from coa.serving.base import Reply, Request
 from coa.serving.offline.code import copied
 from coa.serving.offline.rank import Candidate, diverse, importance, relevance
+from coa.serving.offline.records import labelled
 from coa.tokens import EstimateCounter, TokenCounter
 from coa.types import Evidence, Notes, Passage
 
@@ -56,6 +57,8 @@ class OfflineModel:
         """
         if request.inputs.get("kind") == "complete":
             text = await asyncio.to_thread(copied, request.role, request.inputs)
+        elif request.role == "extractor":
+            text = await asyncio.to_thread(labelled, request.inputs["passage"].text, request.inputs["schema"])
         elif request.role == "worker":
             text = await asyncio.to_thread(self._read, request.inputs, request.max_tokens)
         elif request.role == "merger":
