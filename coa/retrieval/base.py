@@ -214,6 +214,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def stale(self) -> bool:
+        """Whether compacting would make searches much faster."""
+        ...
+
     def compact(self) -> None:
         """Give back what deleted units held, and build what makes a large store fast."""
         ...

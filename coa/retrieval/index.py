@@ -132,6 +132,8 @@ class Index:
             done += len(units)
             if filled is not None:
                 filled(done, total)
+        if done and self._store.stale:
+            self._store.compact()
         return done
 
     def remove(self, path: str) -> bool:

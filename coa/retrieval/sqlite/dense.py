@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coa.errors import UsageError
+from coa.errors import UnusableIndex, UsageError
 from coa.retrieval.base import Embedding
 from coa.retrieval.filters import Condition
+from coa.retrieval.sqlite import ann
 from coa.retrieval.sqlite.conditions import sql
 from coa.retrieval.sqlite.database import bump, number
 from coa.retrieval.sqlite.vectors import VectorFile
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK = 1 << 14
+_FEW = 20_000
+"""So many rows, or fewer, are compared one by one."""
 _MANY = 0.1
 """Above this share of all rows, multiplying all of them is cheaper than picking some out."""
 
@@ -27,14 +30,15 @@ _MANY = 0.1
 class Dense:
     """Vectors of one folder. Every method works inside the transaction of the connection it is given."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, ann_from: int, kind: ann.Kind) -> None:
+        self._folder, self.ann_from = folder, ann_from
+        self._kind: ann.Kind = kind
         self._dead: tuple[int, NDArray[np.int64]] | None = None
-        self._generation = 0
+        self._ann: ann.Approximate | None = None
 
     def close(self) -> None:
         """Forget what is mapped."""
-        self._dead = None
+        self._dead = self._ann = None
 
     def append(
         self,
@@ -89,19 +93,40 @@ class Dense:
             slots, scores = self._nearest_of_all(connection, matrix, vector, k)
         else:
             allowed = _allowed(connection, where, among)
-            many = len(allowed) > _MANY * len(matrix)
-            scores = (matrix @ vector)[allowed] if many else matrix[allowed] @ vector
-            slots, scores = best(allowed, scores, len(allowed) if among is not None else k)
+            slots, scores = self._nearest_of_some(
+                connection, matrix, vector, allowed, len(allowed) if among is not None else k
+            )
         query = "select slot, id from units where slot in (select value from json_each(?))"
         units = dict(connection.execute(query, (json.dumps(slots.tolist()),)).fetchall())
         found = zip(slots.tolist(), scores.tolist(), strict=True)
         return {units[slot]: score for slot, score in found if slot in units}
 
     def compact(self, connection: sqlite3.Connection, embedding: Embedding | None) -> None:
-        """Write the living vectors, in the order of their units, into a file of the next generation."""
-        if embedding is None or not connection.execute("select 1 from dead limit 1").fetchone():
-            self._generation = number(connection, "generation")
+        """Write the living vectors, in the order of their units, into a file of the next generation; index many."""
+        if embedding is None:
             return
+        if connection.execute("select 1 from dead limit 1").fetchone():
+            self._rewrite(connection, embedding)
+        if self.stale(connection, 1) or self._broken(connection):
+            slots = number(connection, "slots")
+            name = f"ann-{number(connection, 'generation'):06d}-{slots}.faiss"
+            ann.build(self._folder / name, self._file(connection, embedding).rows(slots), self._kind)
+            connection.execute("insert or replace into meta values ('ann', ?)", (name,))
+            bump(connection, "indexed", slots - number(connection, "indexed"))
+
+    def stale(self, connection: sqlite3.Connection, most: int) -> bool:
+        """Whether there are vectors for FAISS, and ``most`` of them or more are not in its file."""
+        slots = number(connection, "slots")
+        return slots >= self.ann_from and slots - number(connection, "indexed") >= most and ann.available()
+
+    def _broken(self, connection: sqlite3.Connection) -> bool:
+        try:
+            self._approximate(connection)
+        except UnusableIndex:
+            return True
+        return False
+
+    def _rewrite(self, connection: sqlite3.Connection, embedding: Embedding) -> None:
         old = self._file(connection, embedding).rows(number(connection, "slots"))
         order = [row[0] for row in connection.execute("select slot from units where slot is not null order by id")]
         generation = number(connection, "generation") + 1
@@ -116,12 +141,13 @@ class Dense:
         connection.execute("delete from dead")
         bump(connection, "generation", 1)
         bump(connection, "slots", count - number(connection, "slots"))
-        self._generation = generation
+        connection.execute("delete from meta where key in ('ann', 'indexed')")
 
-    def tidy(self) -> None:
-        """Take away the files of older generations."""
-        for path in self._folder.glob("vectors-*.f32"):
-            if path.stem < f"vectors-{self._generation:06d}":
+    def tidy(self, connection: sqlite3.Connection) -> None:
+        """Take away files that are no longer the index's, or never became it."""
+        current = {f"vectors-{number(connection, 'generation'):06d}.f32", _text(connection, "ann")}
+        for path in (*self._folder.glob("vectors-*.f32"), *self._folder.glob("ann-*.faiss")):
+            if path.name not in current:
                 path.unlink(missing_ok=True)
 
     def _file(self, connection: sqlite3.Connection, embedding: Embedding) -> VectorFile:
@@ -132,10 +158,41 @@ class Dense:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         import numpy as np
 
-        scores = matrix @ vector
-        scores[self._dead_slots(connection)] = -np.inf
-        slots, found = best(np.arange(len(scores)), scores, k)
-        return slots[found > -np.inf], found[found > -np.inf]
+        dead = self._dead_slots(connection)
+        index = self._approximate(connection)
+        if index is None:
+            scores = matrix @ vector
+            scores[dead] = -np.inf
+            slots, scores = best(None, scores, k)
+            return slots[scores > -np.inf], scores[scores > -np.inf]
+        near = index.nearest(vector, k, without=dead[dead < index.count])
+        tail = np.setdiff1d(np.arange(index.count, len(matrix)), dead, assume_unique=True)
+        return _exact(matrix, vector, np.concatenate([near, tail]), k)
+
+    def _nearest_of_some(
+        self,
+        connection: sqlite3.Connection,
+        matrix: NDArray[np.float32],
+        vector: NDArray[np.float32],
+        allowed: NDArray[np.int64],
+        k: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        import numpy as np
+
+        index = self._approximate(connection)
+        if index is not None and len(allowed) > _FEW and k < len(allowed):
+            near = index.nearest(vector, k, only=allowed[allowed < index.count])
+            allowed = np.concatenate([near, allowed[allowed >= index.count]])
+        return _exact(matrix, vector, allowed, k)
+
+    def _approximate(self, connection: sqlite3.Connection) -> ann.Approximate | None:
+        """The file of FAISS, where there is one and the package to read it."""
+        name = _text(connection, "ann")
+        if not name or not ann.available():
+            return None
+        if self._ann is None or self._ann.path.name != name:
+            self._ann = ann.Approximate(self._folder / name)
+        return self._ann
 
     def _dead_slots(self, connection: sqlite3.Connection) -> NDArray[np.int64]:
         import numpy as np
@@ -147,17 +204,31 @@ class Dense:
         return self._dead[1]
 
 
-def best(
-    slots: NDArray[np.int64], scores: NDArray[np.float32], k: int
+def _exact(
+    matrix: NDArray[np.float32], vector: NDArray[np.float32], slots: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The ``k`` highest scores, best first, ties by slot."""
+    """The best ``k`` of some rows."""
+    many = len(slots) > _MANY * len(matrix)
+    return best(slots, (matrix @ vector)[slots] if many else matrix[slots] @ vector, k)
+
+
+def best(
+    slots: NDArray[np.int64] | None, scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The ``k`` highest scores, best first, ties by slot; ``slots`` None numbers the scores from 0."""
     import numpy as np
 
     if k < len(scores):
-        chosen = np.argpartition(-scores, k - 1)[:k]
-        slots, scores = slots[chosen], scores[chosen]
+        chosen = np.argpartition(scores, len(scores) - k)[-k:]
+        slots, scores = chosen if slots is None else slots[chosen], scores[chosen]
+    slots = np.arange(len(scores)) if slots is None else slots
     order = np.lexsort((slots, -scores))
     return slots[order], scores[order]
+
+
+def _text(connection: sqlite3.Connection, key: str) -> str:
+    row = connection.execute("select value from meta where key = ?", (key,)).fetchone()
+    return str(row[0]) if row else ""
 
 
 def wrong_size(shape: tuple[int, ...], embedding: Embedding) -> UsageError:

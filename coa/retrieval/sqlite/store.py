@@ -13,6 +13,7 @@ from coa.errors import UnusableIndex
 from coa.retrieval.base import Embedding, Record, Unit
 from coa.retrieval.filters import Condition
 from coa.retrieval.sqlite import rows, words
+from coa.retrieval.sqlite.ann import Kind
 from coa.retrieval.sqlite.conditions import sql
 from coa.retrieval.sqlite.database import Database, bump
 from coa.retrieval.sqlite.dense import Dense
@@ -23,21 +24,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+ANN_FROM = 100_000
+
+
 class SQLiteStore:
     """A `coa.retrieval.base.Store` in a folder.
 
     Args:
         folder: Where it is.
         create: Make it where there is none.
+        ann_from: Vectors from which compacting builds a FAISS index, where the extra ``faiss`` is installed.
+        ann: ``ivf`` (inverted lists, a quarter of the vectors' size) or ``hnsw`` (a graph, slower to build).
 
     Raises:
         UnusableIndex: the folder is no index, is damaged, or was written by another version.
         StorageFailed: it cannot be read or written.
     """
 
-    def __init__(self, folder: str | Path, *, create: bool = False) -> None:
+    def __init__(
+        self, folder: str | Path, *, create: bool = False, ann_from: int = ANN_FROM, ann: Kind = "ivf"
+    ) -> None:
         self._db = Database(Path(folder), create=create)
-        self._dense = Dense(Path(folder))
+        self._dense = Dense(Path(folder), ann_from, ann)
 
     def close(self) -> None:
         """Release the files."""
@@ -146,8 +154,15 @@ class SQLiteStore:
         with self._db.writing() as connection:
             connection.execute("insert into words (words) values ('optimize')")
             self._dense.compact(connection, _embedding(connection))
-        self._dense.tidy()
+        with self._db.writing() as connection:
+            self._dense.tidy(connection)
         self._db.vacuum()
+
+    @property
+    def stale(self) -> bool:
+        """Whether many vectors are compared one by one that FAISS could look up."""
+        with self._db.reading() as connection:
+            return self._dense.stale(connection, self._dense.ann_from)
 
 
 def refuse_other(known: Embedding | None, wanted: Embedding) -> None:
