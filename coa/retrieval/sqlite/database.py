@@ -33,7 +33,7 @@ create unique index units_by_slot on units (slot) where slot is not null;
 create index units_lacking on units (id) where slot is null;
 create table dead (slot integer primary key);
 create virtual table words using fts5 (own, near, content = '', tokenize = "unicode61 remove_diacritics 0");
-insert into words (words, rank) values ('rank', 'bm25(2.0, 1.0)');
+insert into words (words, rank) values ('rank', 'bm25(3.0, 1.0)');
 create virtual table vocabulary using fts5vocab (words, row);
 """
 
