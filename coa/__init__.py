@@ -18,20 +18,34 @@ if TYPE_CHECKING:
     from coa.aggregation.query import Query
     from coa.aggregation.run import Aggregation
     from coa.attribution.trace import Trace, TraceOptions
-    from coa.blocking import aggregate, ask, complete, index, load, plan, resume, summarize, trace, verify, write
+    from coa.blocking import (
+        aggregate,
+        ask,
+        complete,
+        index,
+        load,
+        plan,
+        resume,
+        summarize,
+        trace,
+        verify,
+        verify_pair,
+        write,
+    )
     from coa.config import Settings
     from coa.documents import Document, Limits
     from coa.errors import CoaError
     from coa.forecast import Plan
     from coa.serving.base import Message, Model, Reply, Request
-    from coa.types import Answer, Chunk, Citation, Coverage, Place, Source, Span, Task, Unread, Usage
-    from coa.verification import Verification
+    from coa.types import Answer, Choice, Chunk, Citation, Coverage, Place, Source, Span, Task, Unread, Usage
+    from coa.verification import Pair, Verification
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Aggregation",
     "Answer",
+    "Choice",
     "Chunk",
     "Citation",
     "CoaError",
@@ -40,6 +54,7 @@ __all__ = [
     "Limits",
     "Message",
     "Model",
+    "Pair",
     "Place",
     "Plan",
     "Query",
@@ -69,6 +84,7 @@ __all__ = [
     "testing",
     "trace",
     "verify",
+    "verify_pair",
     "write",
 ]
 
@@ -84,6 +100,7 @@ _HOMES = {
         "summarize",
         "trace",
         "verify",
+        "verify_pair",
         "write",
     ),
     "coa.aggregation.query": ("Query",),
@@ -94,8 +111,20 @@ _HOMES = {
     "coa.errors": ("CoaError",),
     "coa.forecast": ("Plan",),
     "coa.serving.base": ("Message", "Model", "Reply", "Request"),
-    "coa.types": ("Answer", "Chunk", "Citation", "Coverage", "Place", "Source", "Span", "Task", "Unread", "Usage"),
-    "coa.verification": ("Verification",),
+    "coa.types": (
+        "Answer",
+        "Choice",
+        "Chunk",
+        "Citation",
+        "Coverage",
+        "Place",
+        "Source",
+        "Span",
+        "Task",
+        "Unread",
+        "Usage",
+    ),
+    "coa.verification": ("Pair", "Verification"),
 }
 _MODULES = ("aio", "errors", "events", "stream", "testing")
 

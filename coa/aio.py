@@ -24,7 +24,7 @@ from coa.forecast import Plan
 from coa.serving.base import Model
 from coa.session import SourceLike
 from coa.types import Answer, Task
-from coa.verification import Verification, verdict_of
+from coa.verification import Pair, Verification, pair_of, verdict_of
 
 if TYPE_CHECKING:
     from coa.aggregation.query import Query
@@ -34,7 +34,20 @@ if TYPE_CHECKING:
     from coa.retrieval.index import Index
     from coa.writing.run import WriteOptions
 
-__all__ = ["aggregate", "ask", "complete", "index", "load", "plan", "resume", "summarize", "trace", "verify", "write"]
+__all__ = [
+    "aggregate",
+    "ask",
+    "complete",
+    "index",
+    "load",
+    "plan",
+    "resume",
+    "summarize",
+    "trace",
+    "verify",
+    "verify_pair",
+    "write",
+]
 
 Sources = SourceLike | Sequence[SourceLike]
 
@@ -76,12 +89,17 @@ async def ask(
     question: str,
     *,
     words: int | None = None,
+    choices: Sequence[str] = (),
     model: str | Model | None = None,
     on_event: Emit = ignore,
     **options: Any,
 ) -> Answer:
-    """Answer a question about one or more documents, with citations. Arguments as in `summarize`."""
-    task = Task(kind="qa", query=question, words=words)
+    """Answer a question about one or more documents, with citations. Arguments as in `summarize`.
+
+    With ``choices``, such as ``("yes", "no")``, the question is a closed one: ``answer.choice`` says which was chosen,
+    or that the document does not decide it. The text begins with it and says why.
+    """
+    task = Task(kind="qa", query=question, words=words, choices=tuple(choices))
     settings, own = _settings(model, options)
     return await api.run(task, _sources(source), settings, emit=on_event, model=own)
 
@@ -305,6 +323,32 @@ async def verify(
         task = Task(kind="verify", query=claim)
         found.append(verdict_of(claim, await api.run(task, _sources(source), settings, emit=on_event, model=own)))
     return found
+
+
+async def verify_pair(
+    source: Sources,
+    first: str,
+    second: str,
+    *,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Pair:
+    """Which of two claims does the document support? Each is judged without sight of the other, as NoCha asks.
+
+    Args:
+        source: A path, a `coa.Document`, or several.
+        first: A claim.
+        second: Another that cannot be so when the first is.
+        model: Name or object; see the module.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`.
+
+    Raises:
+        CoaError: any of the tree in `coa.errors`.
+    """
+    one, other = await verify(source, (first, second), model=model, on_event=on_event, **options)
+    return pair_of(one, other)
 
 
 def _sources(source: Sources) -> tuple[SourceLike, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from coa.agents.closed import choice_in
 from coa.config import Settings, default_run_dir
 from coa.documents import Document
 from coa.errors import DeadlineExceeded, InputChanged, UsageError
@@ -190,6 +191,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, event
         coverage=coverage,
         usage=usage,
         warnings=(*session.warnings, *events, *outcome.warnings),
+        choice=choice_in(outcome.text, session.task.choices) if session.task.choices else None,
     )
     return answer if session.bundle is None else session.bundle.unpacked(answer)
 

@@ -13,7 +13,7 @@ from coa.documents import Document
 from coa.forecast import Plan
 from coa.session import SourceLike
 from coa.types import Answer
-from coa.verification import Verification
+from coa.verification import Pair, Verification
 
 if TYPE_CHECKING:
     from coa.aggregation.run import Aggregation
@@ -76,6 +76,11 @@ def verify(
 ) -> list[Verification]:
     """Does the document say so? See `coa.aio.verify`."""
     return _run(aio.verify(source, claims, **options))
+
+
+def verify_pair(source: SourceLike | Sequence[SourceLike], first: str, second: str, **options: Any) -> Pair:
+    """Which of two claims does the document support? See `coa.aio.verify_pair`."""
+    return _run(aio.verify_pair(source, first, second, **options))
 
 
 def write(brief: str, **options: Any) -> Answer:

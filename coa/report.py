@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 from coa.types import Answer, Citation, Unread
@@ -41,6 +42,7 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
             "seconds": round(usage.seconds, 3),
         },
         "warnings": list(answer.warnings),
+        **({} if answer.choice is None else {"choice": asdict(answer.choice)}),
     }
 
 

@@ -33,6 +33,7 @@ from coa.types import Chunk, Place, Task
 SourceLike = str | Path | Document
 ReadStdin = Callable[[], bytes]
 
+_MOST_CHOICES = 26
 DEFAULT_WINDOW = 16_384
 """Models read 8k to 16k tokens at a time better than more (arXiv 2406.02818, section 5 on context windows)."""
 
@@ -194,8 +195,18 @@ def _check(task: Task, sources: Sequence[SourceLike]) -> None:
         raise UsageError("no question was given", hint='Put the question last: coa ask book.txt "Who ...?"')
     if task.kind == "complete" and task.place is None:
         raise UsageError("no place was given", hint="Make the task with coa.code.completion.completion_task.")
+    if task.choices:
+        _check_choices(task.choices)
     if task.words is not None and task.words < 1:
         raise UsageError(f"a text of {task.words} words cannot be written", hint="Give a positive number of words.")
+
+
+def _check_choices(choices: Sequence[str]) -> None:
+    plain = {" ".join(choice.casefold().split()) for choice in choices}
+    if len(plain) < max(2, len(choices)) or "" in plain or len(choices) > _MOST_CHOICES:
+        raise UsageError(
+            f"{list(choices)!r} are no choices", hint=f"Give 2 to {_MOST_CHOICES} different ones: --choices A,B,C."
+        )
 
 
 async def default_window(*models: Model) -> int:

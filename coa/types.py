@@ -112,8 +112,27 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The typed outcome of a closed question.
+
+    Attributes:
+        options: What could be chosen.
+        chosen: One of them, as it was given; None where none was.
+        outcome: ``chosen``; ``not stated`` where the document does not decide it; ``not judged`` where the model named
+            no option, also when asked again, as the offline engine never does.
+    """
+
+    options: tuple[str, ...]
+    chosen: str | None
+    outcome: Literal["chosen", "not stated", "not judged"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The result of a pipeline: text, evidence, and the truth about what was read and what it cost."""
+    """The result of a pipeline: text, evidence, and the truth about what was read and what it cost.
+
+    ``choice`` is there when the question was a closed one.
+    """
 
     text: str
     status: Status
@@ -124,6 +143,7 @@ class Answer:
     coverage: Coverage = field(default_factory=Coverage)
     usage: Usage = field(default_factory=Usage)
     warnings: tuple[str, ...] = ()
+    choice: Choice | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``--json`` prints: plain dicts, lists, strings and numbers."""
@@ -160,12 +180,14 @@ class Task:
             schema and what to look for.
         words: Length to aim at; None leaves it to the pipeline.
         place: Of a completion.
+        choices: Of a closed question, at least two.
     """
 
     kind: Literal["summary", "qa", "verify", "complete", "aggregate", "trace", "write"]
     query: str | None = None
     words: int | None = None
     place: Place | None = None
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

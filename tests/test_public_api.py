@@ -13,9 +13,9 @@ import coa
 ROOT = Path(__file__).parents[1]
 HEAVY = ("openai", "langgraph", "litellm", "numpy", "faiss", "torch", "tiktoken", "pypdf", "sentence_transformers")
 PUBLIC = """
-Aggregation Answer Chunk Citation CoaError Coverage Document Limits Message Model Place Plan Query Reply Request
-Settings Source Span Task Trace TraceOptions Unread Usage Verification aggregate aio ask complete errors events
-index load plan resume stream summarize testing trace verify write
+Aggregation Answer Choice Chunk Citation CoaError Coverage Document Limits Message Model Pair Place Plan Query
+Reply Request Settings Source Span Task Trace TraceOptions Unread Usage Verification aggregate aio ask complete
+errors events index load plan resume stream summarize testing trace verify verify_pair write
 """.split()  # noqa: SIM905
 
 

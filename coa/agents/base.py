@@ -55,7 +55,7 @@ def prompt_tokens(messages: tuple[Message, ...], counter: TokenCounter) -> int:
 
 def inputs_of(task: Task) -> dict[str, object]:
     """What of a task a model that reads values may look at."""
-    return {"query": task.query, "kind": task.kind, "words": task.words, "place": task.place}
+    return {"query": task.query, "kind": task.kind, "words": task.words, "place": task.place, "choices": task.choices}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

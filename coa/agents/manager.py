@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coa.agents.base import Context, Read, ask, inputs_of
+from coa.agents.base import Context, Said, ask, inputs_of
+from coa.agents.closed import closed, labelled
 from coa.agents.code import code_of
 from coa.agents.replies import usable
 from coa.serving.base import Message, Request
-from coa.types import Evidence, Notes, Place, Task
+from coa.types import Evidence, Notes, Place
 
 DEFAULT_SUMMARY_WORDS = 300
 
@@ -31,6 +32,8 @@ class Manager:
             name, extra = "manager_code", place_values(task.place, task.query)
         elif task.kind == "verify":
             name, extra = "manager_verify", {"query": task.query}
+        elif task.choices:
+            name, extra = "manager_choice", {"query": task.query, "options": labelled(task.choices)}
         elif task.kind == "qa":
             name, extra = "manager_query", {"query": task.query, "words": task.words}
         else:
@@ -55,15 +58,24 @@ class Manager:
         Raises:
             InvalidReply: refused, empty or cut off, twice.
         """
-        return (await ask(request, ctx, read=reading_of(ctx.task))).text
+        return (await ask_final(request, ctx)).text
 
 
-def reading_of(task: Task) -> Read:
-    """How the text of a final reply is taken out of it."""
-    if task.place is None:
-        return usable
-    before, lines = task.query or "", task.place.lines
-    return lambda reply: code_of(reply, before, lines)
+async def ask_final(request: Request, ctx: Context) -> Said:
+    """Ask for a final text in the form that the task wants: lines of code, a verdict or a choice first, or any text.
+
+    A second reply without a verdict or a choice is taken as it is: the outcome says that nothing was judged.
+
+    Raises:
+        InvalidReply: refused, empty, cut off or without code, twice.
+    """
+    task = ctx.task
+    if task.place is not None:
+        before, lines = task.query or "", task.place.lines
+        return await ask(request, ctx, read=lambda reply: code_of(reply, before, lines))
+    if task.kind == "verify" or task.choices:
+        return await ask(request, ctx, read=lambda reply: closed(reply, task), last=usable)
+    return await ask(request, ctx)
 
 
 def place_values(place: Place, query: str | None) -> dict[str, object]:

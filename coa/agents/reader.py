@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from coa.agents.base import Context, ask, inputs_of
-from coa.agents.manager import DEFAULT_SUMMARY_WORDS, place_values, reading_of
+from coa.agents.base import Context, inputs_of
+from coa.agents.closed import labelled
+from coa.agents.manager import DEFAULT_SUMMARY_WORDS, ask_final, place_values
 from coa.agents.quotes import bind
 from coa.agents.worker import WorkerResult
 from coa.serving.base import Message, Request
@@ -23,6 +24,8 @@ class Reader:
             name, extra = "reader_code", place_values(task.place, task.query)
         elif task.kind == "verify":
             name, extra = "reader_verify", {"query": task.query}
+        elif task.choices:
+            name, extra = "reader_choice", {"query": task.query, "options": labelled(task.choices)}
         elif task.kind == "qa":
             name, extra = "reader_query", {"query": task.query, "words": task.words}
         else:
@@ -40,7 +43,7 @@ class Reader:
         Raises:
             InvalidReply: refused, empty or cut off, twice.
         """
-        said = await ask(request, ctx, read=reading_of(ctx.task))
+        said = await ask_final(request, ctx)
         if ctx.task.kind == "complete":
             return WorkerResult(notes=Notes(text=said.text), dropped=0)
         bound = bind(said.text, passage=request.inputs["passage"], notes=Notes(), tag=ctx.fence.tag)

@@ -36,8 +36,13 @@ def ask(
     manner: o.Manner,
     words: o.Words = None,
     questions: o.Questions = None,
+    choices: o.Choices = None,
+    yes_no: o.YesNo = False,
 ) -> None:
     """Answer a question about documents, with citations."""
+    closed = ("yes", "no") if yes_no else _choices(choices)
+    if questions is not None and closed:
+        raise UsageError("choices are for one question", hint="Leave --questions out, or --choices and --yes-no.")
     if questions is not None:
         ask_all(files, questions, words, options.settings(), manner)
         return
@@ -45,20 +50,33 @@ def ask(
     if not sources:
         what = "a question" if Path(question).exists() else "a document"
         raise UsageError(f"{what} is missing", hint=_ASK_HINT)
-    carry_out(Task(kind="qa", query=question, words=words), sources, options.settings(), manner)
+    task = Task(kind="qa", query=question, words=words, choices=closed)
+    carry_out(task, sources, options.settings(), manner)
 
 
 @flattened
 def verify(
     files: Annotated[list[str], typer.Argument(metavar="FILE CLAIM...", help="A file, then one claim or more.")],
     options: o.RunOptions,
-    shown: o.Shown,
+    manner: o.Manner,
+    pair: Annotated[
+        bool,
+        typer.Option("--pair", help="Two claims of which one should be so: say which, and whether it is just one."),
+    ] = False,
 ) -> None:
     """Say for each claim whether a document supports or contradicts it, with the evidence."""
     file, *claims = files
     if not claims:
         raise UsageError("a claim is missing", hint='Put the claims last: coa verify book.txt "The letter was burnt."')
-    verify_all(file, claims, options.settings(), shown)
+    if pair and len(claims) != 2:
+        raise UsageError(f"a pair has two claims, not {len(claims)}", hint="coa verify book.txt A B --pair")
+    verify_all(file, claims, options.settings(), manner, pair=pair)
+
+
+def _choices(given: str | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    return tuple(choice.strip() for choice in given.split("|" if "|" in given else ","))
 
 
 def text(

@@ -57,7 +57,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def plan(context: typer.Context) -> None:
     """Show what a command would cost before anything is sent: coa plan summarize book.txt."""
-    if not context.args or context.args[0] not in ("summarize", "ask", "complete", "aggregate"):
+    if not context.args or context.args[0] not in ("summarize", "ask", "complete", "aggregate", "verify"):
         raise typer.BadParameter("name the command to plan, such as: coa plan summarize book.txt")
     app([*context.args, "--dry-run"], standalone_mode=False)
 

@@ -19,6 +19,10 @@ Words = Annotated[int | None, typer.Option(help="Length to aim at.")]
 Questions = Annotated[
     str | None, typer.Option(metavar="FILE.jsonl", help="Questions, one JSON object a line; all else are documents.")
 ]
+Choices = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="A closed question: the answer is one of these (or A|B).")
+]
+YesNo = Annotated[bool, typer.Option("--yes-no", help="A closed question: the answer is yes or no.")]
 RunDir = Annotated[Path | None, typer.Option(help="Where runs are kept.")]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, ending in /v1.")]
 Model = Annotated[

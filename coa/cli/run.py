@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -18,6 +18,9 @@ from coa.cli.progress import Quiet, listener
 from coa.config import Settings
 from coa.errors import Interrupted, UsageError
 from coa.types import Answer, Task
+
+if TYPE_CHECKING:
+    from coa.verification import Verification
 
 T = TypeVar("T")
 
@@ -61,29 +64,45 @@ def say_no_model(settings: Settings, shown: Shown) -> None:
         note(_NO_MODEL)
 
 
-def verify_all(source: str, claims: list[str], settings: Settings, shown: Shown) -> None:
+def verify_all(source: str, claims: list[str], settings: Settings, manner: Manner, *, pair: bool = False) -> None:
     """Verify claims one after the other, and exit with the code of a partial result if any of them is one."""
     from coa import api
-    from coa.report import render_text
-    from coa.verification import verdict_of
+    from coa.verification import pair_of, verdict_of
 
-    say_no_model(settings, shown)
+    say_no_model(settings, manner)
     stdin = _ReadOnce()
+    tasks = [Task(kind="verify", query=claim) for claim in claims]
+    if manner.dry_run:
+        from coa.cli.planning import render_plan
+
+        plans = [asyncio.run(api.plan(task, [source], settings, stdin=stdin)) for task in tasks]
+        write_result("".join(render_plan(plan, as_json=manner.json) for plan in plans), manner.output)
+        return
     results = [
         verdict_of(
             claim,
-            watched(lambda emit, task=task: api.run(task, [source], settings, emit=emit, stdin=stdin), shown.quiet),
+            watched(lambda emit, task=task: api.run(task, [source], settings, emit=emit, stdin=stdin), manner.quiet),
         )
-        for claim in claims
-        for task in (Task(kind="verify", query=claim),)
+        for claim, task in zip(claims, tasks, strict=True)
     ]
-    if shown.json:
-        write_result(as_json({"claims": [result.to_dict() for result in results]}), shown.output)
+    both = pair_of(*results) if pair else None
+    if manner.json:
+        found = both.to_dict() if both else {"claims": [result.to_dict() for result in results]}
+        write_result(as_json(found), manner.output)
     else:
-        parts = [f"{result.verdict.upper()}: {result.claim}\n{render_text(result.answer)}" for result in results]
-        write_result("\n".join(parts), shown.output)
+        head = f"SUPPORTED OF THE PAIR: {both.outcome}\n\n" if both else ""
+        write_result(head + "\n".join(map(_verdict, results)), manner.output)
     if any(result.answer.status == "partial" for result in results):
         raise typer.Exit(PARTIAL)
+
+
+def _verdict(result: Verification) -> str:
+    """The verdict and the claim, then the reasons without the line that repeats the verdict."""
+    from coa.agents.closed import without_head
+    from coa.report import render_text
+
+    text = render_text(result.answer)
+    return f"{result.verdict.upper()}: {result.claim}\n{without_head(text) if text else text}"
 
 
 def ask_all(sources: list[str], path: str, words: int | None, settings: Settings, manner: Manner) -> None:

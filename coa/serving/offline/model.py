@@ -64,9 +64,9 @@ class OfflineModel:
         elif request.role == "merger":
             text = self._merge(request.inputs["notes"], request.inputs["kind"], request.max_tokens)
         elif request.role == "manager":
-            text = await asyncio.to_thread(_answer, request.inputs)
+            text = _unjudged(await asyncio.to_thread(_answer, request.inputs), request.inputs)
         elif request.role == "reader":
-            text = await asyncio.to_thread(self._read_all, request.inputs)
+            text = _unjudged(await asyncio.to_thread(self._read_all, request.inputs), request.inputs)
         elif request.role == "writer":
             text = await asyncio.to_thread(_digest, request.inputs)
         else:
@@ -197,6 +197,11 @@ def _chosen(pool: Sequence[Scored], inputs: Mapping[str, Any]) -> list[int]:
 def _asks(kind: str) -> bool:
     """Whether something is asked of the document, a question or whether a claim is so."""
     return kind in ("qa", "verify")
+
+
+def _unjudged(text: str, inputs: Mapping[str, Any]) -> str:
+    """The text behind the words that say that nothing is decided, where a verdict or a choice was asked for."""
+    return f"NOT JUDGED\n{text}" if inputs["kind"] == "verify" or inputs.get("choices") else text
 
 
 def _nothing_to_say(kind: str) -> str:
