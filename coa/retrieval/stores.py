@@ -1,10 +1,12 @@
-"""Which store an address means: a folder is SQLite."""
+"""Which store an address means: a folder is SQLite, ``qdrant://HOST/NAME`` a server."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from coa.retrieval.base import Store
+from coa.retrieval.qdrant.client import SCHEMES
+from coa.retrieval.qdrant.store import QdrantStore
 from coa.retrieval.sqlite.store import SQLiteStore
 
 
@@ -12,11 +14,14 @@ def open_store(address: str | Path, *, create: bool = False) -> Store:
     """The store at an address.
 
     Args:
-        address: A folder.
-        create: Make it where there is none.
+        address: A folder; or ``qdrant://HOST[:PORT]/NAME``, ``qdrants://`` for TLS, ``qdrant-local:FOLDER``.
+        create: Make a folder where there is none; collections on a server are always made.
 
     Raises:
+        MissingExtra: what it needs is not installed.
         UnusableIndex: there is no store, or none that this program can use.
         StorageFailed: it cannot be reached, read or written.
     """
+    if str(address).partition(":")[0] in SCHEMES:
+        return QdrantStore(str(address))
     return SQLiteStore(Path(address), create=create)

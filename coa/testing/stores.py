@@ -170,7 +170,7 @@ def filters_before_scoring(open_again: Open) -> None:
         ({"speaker": "Ann"}, {"light"}),
         ({"year": {"gte": 1890}}, {"soup"}),
         ({"date": {"gte": "1881-01-01", "lte": "1881-12-31"}}, {"light"}),
-        ({"year": {"gte": "1"}}, set()),
+        ({"year": {"gte": "1881-01-01"}}, set()),
         ({"or": [{"speaker": "Ann"}, {"year": 1902}]}, {"light", "soup"}),
         ({"not": {"speaker": "Ann"}}, {"soup", "odd"}),
         ({"and": [{"section": "Kitchen"}, {"kind": "text"}]}, {"soup"}),

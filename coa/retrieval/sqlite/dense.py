@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coa.errors import UnusableIndex, UsageError
+from coa.errors import UnusableIndex
 from coa.retrieval.base import Embedding
 from coa.retrieval.filters import Condition
+from coa.retrieval.refusals import no_embedding, wrong_size
 from coa.retrieval.sqlite import ann
 from coa.retrieval.sqlite.conditions import sql
 from coa.retrieval.sqlite.database import bump, number
@@ -49,7 +50,7 @@ class Dense:
     ) -> None:
         """Write vectors behind the last ones, and let the units point to them."""
         if embedding is None:
-            raise UsageError("the store holds no vectors yet", hint="Claim an embedding first.")
+            raise no_embedding()
         if vectors.shape != (len(numbers), embedding.dimensions):
             raise wrong_size(vectors.shape, embedding)
         first = number(connection, "slots")
@@ -229,14 +230,6 @@ def best(
 def _text(connection: sqlite3.Connection, key: str) -> str:
     row = connection.execute("select value from meta where key = ?", (key,)).fetchone()
     return str(row[0]) if row else ""
-
-
-def wrong_size(shape: tuple[int, ...], embedding: Embedding) -> UsageError:
-    """What to say of a vector of another length."""
-    return UsageError(
-        f"vectors of shape {shape!r} do not fit an index of {embedding.dimensions} dimensions",
-        hint=f"This index holds vectors of {embedding.name!r}; embed with that model.",
-    )
 
 
 def _slots_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, int | None]:

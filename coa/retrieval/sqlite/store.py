@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coa.errors import UnusableIndex
 from coa.retrieval.base import Embedding, Record, Unit
 from coa.retrieval.filters import Condition
+from coa.retrieval.refusals import refuse_other
 from coa.retrieval.sqlite import rows, words
 from coa.retrieval.sqlite.ann import Kind
 from coa.retrieval.sqlite.conditions import sql
@@ -163,15 +163,6 @@ class SQLiteStore:
         """Whether many vectors are compared one by one that FAISS could look up."""
         with self._db.reading() as connection:
             return self._dense.stale(connection, self._dense.ann_from)
-
-
-def refuse_other(known: Embedding | None, wanted: Embedding) -> None:
-    """Raise `UnusableIndex` where a store has another embedding already."""
-    if known is not None and known.fingerprint != wanted.fingerprint:
-        raise UnusableIndex(
-            f"the vectors of this index are from {known.name!r} ({known.fingerprint}), not from {wanted.name!r}",
-            hint="Search it with the embedder it was made with, or index the documents again in a new folder.",
-        )
 
 
 def _embedding(connection: sqlite3.Connection) -> Embedding | None:

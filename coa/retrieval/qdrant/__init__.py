@@ -1,0 +1,1 @@
+"""Units on a Qdrant server, or in the client's local mode."""
