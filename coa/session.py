@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from coa.agents.base import Context
 from coa.agents.fence import fence_for
@@ -22,13 +23,12 @@ from coa.pipelines.order import Parts, resolve_order
 from coa.pipelines.registry import AUTO, every_pipeline, resolve_pipeline
 from coa.pipelines.window import Window, divide, usable_size
 from coa.prompts import Prompts
-from coa.runtime.caller import Caller
 from coa.runtime.prices import price_for
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import is_assumed, window_of
 from coa.split import split
-from coa.types import Chunk, Place, Task
+from coa.types import Chunk, Place, Task, Usage
 
 SourceLike = str | Path | Document
 ReadStdin = Callable[[], bytes]
@@ -36,6 +36,19 @@ ReadStdin = Callable[[], bytes]
 _MOST_CHOICES = 26
 DEFAULT_WINDOW = 16_384
 """Models read 8k to 16k tokens at a time better than more (arXiv 2406.02818, section 5 on context windows)."""
+
+
+class Door(Protocol):
+    """What answers a job's requests: a `Caller`, or a journal alone."""
+
+    @property
+    def usage(self) -> Usage:
+        """The total so far."""
+        ...
+
+    async def __call__(self, request: Request) -> Reply:
+        """The reply to a request."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +108,7 @@ class Session:
         for model in (self.model, *self.fallbacks):
             await model.close()
 
-    def job(self, caller: Caller, emit: Emit) -> Job:
+    def job(self, caller: Door, emit: Emit) -> Job:
         """The job to run, with ``caller`` as its door to the model."""
         ctx = Context(
             call=caller,

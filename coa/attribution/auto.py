@@ -138,15 +138,13 @@ async def best_so_far(utility: Utility, best: Sequence[int], search: Search) -> 
     try:
         return replace(await examine(utility, best, search, "halves"), certified=False, complete=False)
     except BudgetSpent:
-        causes = tuple(Cause(segment=i, phi=0.0, alone=0.0, drop=0.0, role="part") for i in best)
-        nan = float("nan")
-        return Found(
-            causes=causes,
-            v_all=nan,
-            v_none=nan,
-            v_only=nan,
-            v_without=nan,
-            certified=False,
-            method="none",
-            complete=False,
-        )
+        return unexplored(best)
+
+
+def unexplored(best: Sequence[int] = ()) -> Found:
+    """Segments about which no figure is known, because the budget ended first."""
+    nan = float("nan")
+    causes = tuple(Cause(segment=i, phi=0.0, alone=0.0, drop=0.0, role="part") for i in best)
+    return Found(
+        causes=causes, v_all=nan, v_none=nan, v_only=nan, v_without=nan, certified=False, method="none", complete=False
+    )

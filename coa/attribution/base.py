@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from coa.types import Span
 
 Coalition = frozenset[int]
-Kind = Literal["logprobs", "regenerate", "support"]
+Kind = Literal["logprobs", "regenerate", "ptrue", "support"]
 Role = Literal["sufficient", "needed", "copy", "part"]
 Verdict = Literal["certified", "partly explained", "not explained by the context", "support only"]
 
@@ -42,7 +42,8 @@ class Scorer(Protocol):
     """Says how likely the answer is when only some of the segments are shown.
 
     Attributes:
-        kind: ``logprobs`` (exact), ``regenerate`` (noisy) or ``support`` (similarity, which is no cause).
+        kind: ``logprobs`` (exact), ``regenerate`` (noisy), ``ptrue`` (a judgement) or ``support`` (similarity, which is
+            no cause).
         label: The model and the way it is asked, for people.
         offsets: Where each scored token of the answer begins, in characters of the answer.
     """

@@ -1,55 +1,61 @@
-"""Which scorer a trace uses, and how much of the sources fits into its prompts."""
+"""Which scorer a trace uses: what was asked for, or the most exact one that the model's server can carry."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from coa.agents.fence import fence_for
-from coa.attribution.base import Scorer, Segment
+from coa.attribution.base import Kind, Scorer
 from coa.attribution.local import LocalScorer
-from coa.attribution.scorers import EchoScorer, Prompting, RegenerateScorer
+from coa.attribution.probe import ProbeScorer
+from coa.attribution.prompting import Prompting
+from coa.attribution.scorers import EchoScorer, RegenerateScorer
 from coa.config import Settings
-from coa.documents import Document
-from coa.errors import MalformedReply, RequestRejected, UsageError, WindowTooSmall
+from coa.errors import MalformedReply, RequestRejected, UsageError
 from coa.events import Emit
-from coa.prompts import Prompts
 from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
 from coa.serving.base import Model
+from coa.serving.chat_echo import ChatEchoModel
 from coa.serving.echo import EchoModel
 from coa.serving.openai import OPENAI_URL, OpenAIModel
+from coa.serving.probe import ProbeModel
+from coa.types import Usage
 
-SCORERS = ("auto", "logprobs", "regenerate", "support")
-
-_REPLY_ROOM = 512
-_LEAST_ROOM = 64
+SCORERS = ("auto", "logprobs", "completions", "ptrue", "regenerate", "support")
+_EXACT = ("logprobs", "completions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What is to be traced, with what."""
+class Scored:
+    """A text that a model once wrote, the prompt that it wrote it from, and the stretches of it to be explained."""
 
-    question: str
+    prompting: Prompting
     answer: str
     claims: tuple[tuple[int, int], ...]
-    documents: tuple[Document, ...]
-    settings: Settings
-    model: Model
-    window: int
-
-    def prompting(self, segments: tuple[Segment, ...]) -> Prompting:
-        """Prompts over these segments."""
-        return Prompting(segments=segments, question=self.question, fence=fence_for(self.documents), prompts=Prompts())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """A scorer, the caller that pays for it, and what had to be said about the choice."""
+class Way:
+    """A way of scoring: makes the scorer of any text, and knows who was paid for it.
 
-    scorer: Scorer
-    caller: Caller
+    Attributes:
+        make: The scorer of a text.
+        callers: Every caller that was used, those of attempts that failed included.
+        warnings: What had to be said about the choice.
+    """
+
+    kind: Kind
+    label: str
+    make: Callable[[Scored], Scorer]
+    callers: tuple[Caller, ...]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> Usage:
+        """What was paid."""
+        return added([caller.usage for caller in self.callers])
 
 
 def supports_only(wanted: str, model: Model) -> bool:
@@ -57,53 +63,120 @@ def supports_only(wanted: str, model: Model) -> bool:
     return wanted == "support" or (wanted == "auto" and model.name.startswith("offline"))
 
 
-async def choose_scorer(
-    wanted: str, asked: Asked, segments: tuple[Segment, ...], journal: Journal, emit: Emit
-) -> Chosen:
-    """The scorer that was asked for; ``auto`` takes log-probabilities where the server gives them.
+async def choose_way(
+    wanted: str, model: Model, settings: Settings, journal: Journal, emit: Emit, *, first: Scored
+) -> Way:
+    """The way that was asked for; ``auto`` takes log-probabilities where the server gives them.
+
+    Args:
+        wanted: One of ``SCORERS``, or ``hf:FOLDER``.
+        model: The model that scores.
+        settings: Its limits.
+        journal: Keeps what was scored.
+        emit: Told of calls.
+        first: Something to try the server with.
 
     Raises:
         UsageError: the model cannot be scored in the way that was asked for.
         ModelError: log-probabilities were asked for and the server gives none.
     """
-    prompting = asked.prompting(segments)
-    caller = caller_for((asked.model,), asked.settings, journal, emit)
     if wanted.startswith("hf:"):
-        return Chosen(scorer=LocalScorer(wanted.removeprefix("hf:"), prompting, asked.answer), caller=caller)
-    again = RegenerateScorer(caller, prompting, asked.answer, asked.claims, label=asked.model.name)
-    if wanted == "regenerate" or (wanted == "auto" and not _may_echo(asked.model)):
-        return Chosen(scorer=again, caller=caller)
-    if not isinstance(asked.model, OpenAIModel):
-        raise UsageError(f"{asked.model.name} gives no log-probabilities", hint="Use --scorer regenerate.")
-    echo = EchoModel(asked.model)
-    echoing = caller_for((echo,), asked.settings, journal, emit)
-    scorer = EchoScorer(echoing, prompting, asked.answer, label=echo.name)
-    try:
-        await scorer.logprobs([frozenset()])
-    except (RequestRejected, MalformedReply):
-        if wanted == "logprobs":
-            raise
-        told = f"{asked.model.name} gives no log-probabilities: the answer is asked for again and compared"
-        return Chosen(scorer=again, caller=caller, warnings=(told,))
-    return Chosen(scorer=scorer, caller=echoing)
+        return _local(wanted.removeprefix("hf:"), model)
+    doors = _Doors(model=model, settings=settings, journal=journal, emit=emit)
+    if wanted == "regenerate" or (wanted == "auto" and not _may_echo(model)):
+        return doors.regenerate()
+    if not isinstance(model, OpenAIModel):
+        raise UsageError(f"{model.name} gives no log-probabilities", hint="Use --scorer regenerate.")
+    if wanted == "ptrue":
+        return doors.probe(model)
+    ways = [doors.chat(model)] if wanted != "completions" else []
+    return await _first_that_works([*ways, doors.completions(model)], wanted, doors, first)
 
 
-def overhead(asked: Asked) -> int:
-    """Tokens of a prompt around the segments, the answer included."""
-    counter = asked.model.counter
-    return counter.count(asked.prompting(()).render(frozenset())) + counter.count(asked.answer)
+async def _first_that_works(ways: Sequence[Way], wanted: str, doors: _Doors, first: Scored) -> Way:
+    tried: tuple[Caller, ...] = ()
+    for way in ways:
+        tried += way.callers
+        try:
+            await way.make(first).logprobs([frozenset()])
+        except (RequestRejected, MalformedReply):
+            if wanted in _EXACT and way is ways[-1]:
+                raise
+            continue
+        return replace(way, callers=tried)
+    told = f"{doors.model.name} gives no log-probabilities: the answer is asked for again and compared"
+    again = doors.regenerate()
+    return replace(again, callers=(*tried, *again.callers), warnings=(told,))
 
 
-def room_for_segments(asked: Asked) -> int:
-    """Tokens of segments that fit into one prompt.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Doors:
+    """Makes ways over one model."""
 
-    Raises:
-        WindowTooSmall: hardly any do.
-    """
-    room = int((asked.window - overhead(asked) - _REPLY_ROOM) / (1 + asked.model.counter.margin))
-    if room < _LEAST_ROOM:
-        raise WindowTooSmall(f"a window of {asked.window} tokens leaves no room for the sources beside the answer")
-    return room
+    model: Model
+    settings: Settings
+    journal: Journal
+    emit: Emit
+
+    def caller(self, model: Model) -> Caller:
+        return caller_for((model,), self.settings, self.journal, self.emit)
+
+    def regenerate(self) -> Way:
+        caller, name = self.caller(self.model), self.model.name
+
+        def make(scored: Scored) -> Scorer:
+            return RegenerateScorer(caller, scored.prompting, scored.answer, scored.claims, label=name)
+
+        return Way(kind="regenerate", label=name, make=make, callers=(caller,))
+
+    def probe(self, model: OpenAIModel) -> Way:
+        asked = ProbeModel(model)
+        caller = self.caller(asked)
+
+        def make(scored: Scored) -> Scorer:
+            return ProbeScorer(caller, scored.prompting, scored.answer, scored.claims, label=asked.name)
+
+        return Way(kind="ptrue", label=asked.name, make=make, callers=(caller,))
+
+    def chat(self, model: OpenAIModel) -> Way:
+        return self._echo(ChatEchoModel(model))
+
+    def completions(self, model: OpenAIModel) -> Way:
+        return self._echo(EchoModel(model))
+
+    def _echo(self, model: Model) -> Way:
+        caller = self.caller(model)
+
+        def make(scored: Scored) -> Scorer:
+            return EchoScorer(caller, scored.prompting, scored.answer, label=model.name)
+
+        return Way(kind="logprobs", label=model.name, make=make, callers=(caller,))
+
+
+def _local(folder: str, model: Model) -> Way:
+    """A model in this process: a surrogate, where another one wrote the answer."""
+    surrogate = not model.name.startswith("offline")
+    told = (f"scored by {folder!r} in place of {model.name}: a surrogate, which may rest on other sentences",)
+
+    def make(scored: Scored) -> Scorer:
+        return LocalScorer(folder, scored.prompting, scored.answer)
+
+    label = LocalScorer.label_of(folder)
+    return Way(kind="logprobs", label=label, make=make, callers=(), warnings=told if surrogate else ())
+
+
+def added(usages: Sequence[Usage]) -> Usage:
+    """Several accounts as one; the money is unknown where one of them does not know it."""
+    costs = [usage.cost_usd for usage in usages]
+    return Usage(
+        calls=sum(usage.calls for usage in usages),
+        calls_from_journal=sum(usage.calls_from_journal for usage in usages),
+        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        cached_tokens=sum(usage.cached_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        cost_usd=None if None in costs else sum(cost or 0.0 for cost in costs),
+        seconds=max((usage.seconds for usage in usages), default=0.0),
+    )
 
 
 def _may_echo(model: Model) -> bool:

@@ -31,6 +31,43 @@ class TraceUsage:
     rounds: int = 0
 
 
+class Purse:
+    """What may be spent and what was: one for a whole trace, however many prompts it takes apart.
+
+    Args:
+        max_calls: Coalitions that may be scored, at most.
+        max_tokens: Tokens that they may hold, at most.
+    """
+
+    def __init__(self, *, max_calls: int | None = None, max_tokens: float | None = None) -> None:
+        self.max_calls, self.max_tokens = max_calls, max_tokens
+        self.asked = self.calls = self.tokens = self.rounds = 0
+
+    def pay(self, calls: int, tokens: int) -> None:
+        """Count one batch.
+
+        Raises:
+            BudgetSpent: it does not fit in what is left; nothing was counted.
+        """
+        if self.max_calls is not None and self.calls + calls > self.max_calls:
+            raise BudgetSpent
+        if self.max_tokens is not None and self.tokens + tokens > self.max_tokens:
+            raise BudgetSpent
+        self.calls += calls
+        self.tokens += tokens
+        self.rounds += 1
+
+    def usage(self, whole: int) -> TraceUsage:
+        """The account, in prompts of ``whole`` tokens."""
+        return TraceUsage(
+            asked=self.asked,
+            calls=self.calls,
+            tokens=self.tokens,
+            equivalents=self.tokens / max(1, whole),
+            rounds=self.rounds,
+        )
+
+
 class Ledger:
     """Memoises a scorer over coalitions, orders each batch as a trie, and keeps to a budget.
 
@@ -40,6 +77,7 @@ class Ledger:
         overhead: Tokens of the prompt around the segments, answer included.
         max_calls: Coalitions that may be scored, at most.
         max_equivalents: Full-context prompts whose tokens may be spent, at most.
+        purse: Pays instead of a purse of its own with these limits.
     """
 
     def __init__(
@@ -50,34 +88,34 @@ class Ledger:
         overhead: int = 0,
         max_calls: int | None = None,
         max_equivalents: float | None = None,
+        purse: Purse | None = None,
     ) -> None:
         self._scorer = scorer
         self._sizes = sizes
         self._overhead = overhead
-        self._max_calls = max_calls
-        self._max_equivalents = max_equivalents
+        self._purse = purse or Purse(max_calls=max_calls)
         self._known: dict[Coalition, NDArray[np.float64]] = {}
-        self._asked = self._calls = self._tokens = self._rounds = 0
+        if max_equivalents is not None:
+            self.allow(max_equivalents)
 
     @property
     def n(self) -> int:
         """Number of segments."""
         return len(self._sizes)
 
+    @property
+    def whole(self) -> int:
+        """Tokens of the prompt that holds all segments."""
+        return max(1, sum(self._sizes) + self._overhead)
+
     def allow(self, equivalents: float | None) -> None:
         """Set how many full-context prompts may have been spent in all, from here on."""
-        self._max_equivalents = equivalents
+        self._purse.max_tokens = None if equivalents is None else equivalents * self.whole
 
     @property
     def usage(self) -> TraceUsage:
-        """What was consumed so far."""
-        return TraceUsage(
-            asked=self._asked,
-            calls=self._calls,
-            tokens=self._tokens,
-            equivalents=self._tokens / self._whole,
-            rounds=self._rounds,
-        )
+        """What was consumed so far, in prompts that hold all segments."""
+        return self._purse.usage(self.whole)
 
     async def logprobs(self, coalitions: Sequence[Coalition]) -> list[NDArray[np.float64]]:
         """The answer's log-probabilities under each coalition, in the order given.
@@ -85,27 +123,16 @@ class Ledger:
         Raises:
             BudgetSpent: what is new among them does not fit in the budget; nothing was scored.
         """
-        self._asked += len(coalitions)
+        self._purse.asked += len(coalitions)
         new = trie_order([each for each in dict.fromkeys(coalitions) if each not in self._known])
         if new:
-            self._claim(new)
+            self._purse.pay(len(new), sum(self._tokens(coalition) for coalition in new))
             for coalition, row in zip(new, await self._scorer.logprobs(new), strict=True):
                 self._known[coalition] = row
         return [self._known[coalition] for coalition in coalitions]
 
-    @property
-    def _whole(self) -> int:
-        return max(1, sum(self._sizes) + self._overhead)
-
-    def _claim(self, new: Sequence[Coalition]) -> None:
-        tokens = sum(self._overhead + sum(self._sizes[i] for i in coalition) for coalition in new)
-        if self._max_calls is not None and self._calls + len(new) > self._max_calls:
-            raise BudgetSpent
-        if self._max_equivalents is not None and self._tokens + tokens > self._max_equivalents * self._whole:
-            raise BudgetSpent
-        self._calls += len(new)
-        self._tokens += tokens
-        self._rounds += 1
+    def _tokens(self, coalition: Coalition) -> int:
+        return self._overhead + sum(self._sizes[i] for i in coalition)
 
 
 class ClaimUtility:

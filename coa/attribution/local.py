@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coa.attribution.base import Coalition, Kind
-from coa.attribution.scorers import Prompting
+from coa.attribution.prompting import Prompting
 from coa.errors import MissingExtra, UsageError
+from coa.serving.base import Message
+from coa.serving.echo import plain_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +38,12 @@ class LocalScorer:
 
     def __init__(self, folder: str | Path, prompting: Prompting, answer: str) -> None:
         self._folder, self._prompting, self._answer = str(folder), prompting, answer
-        self.label = f"hf:{Path(folder).name}"
+        self.label = self.label_of(folder)
+
+    @staticmethod
+    def label_of(folder: str | Path) -> str:
+        """The model, for people: the name of the folder alone."""
+        return f"hf:{Path(folder).name}"
 
     @property
     def offsets(self) -> Sequence[int]:
@@ -49,7 +56,7 @@ class LocalScorer:
 
     def _scored(self, coalitions: Sequence[Coalition]) -> list[NDArray[np.float64]]:
         answer = self._encoded[0]
-        prompts = [self._tokenizer(self._prompting.render(each).rstrip())["input_ids"] for each in coalitions]
+        prompts = [self._ids(self._prompting.messages(each)) for each in coalitions]
         rows: list[NDArray[np.float64]] = [None] * len(prompts)  # type: ignore[list-item]
         for batch in self._batches(prompts):
             for index, row in zip(batch, self._forward([prompts[i] + answer for i in batch], len(answer)), strict=True):
@@ -83,11 +90,19 @@ class LocalScorer:
         picked = chances.gather(-1, ids[:, -answer:, None]).squeeze(-1)
         return list(picked.double().numpy())
 
+    def _ids(self, messages: Sequence[Message]) -> list[int]:
+        """The prompt as the model was meant to see it: in its chat template where it has one, else as plain text."""
+        if self._tokenizer.chat_template is None:
+            return self._tokenizer(plain_text(messages))["input_ids"]
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return self._tokenizer(text, add_special_tokens=False)["input_ids"]
+
     @cached_property
     def _encoded(self) -> tuple[list[int], tuple[int, ...]]:
-        text = " " + self._answer
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return list(encoded["input_ids"]), tuple(max(0, start - 1) for start, _ in encoded["offset_mapping"])
+        lead = "" if self._tokenizer.chat_template is not None else " "
+        encoded = self._tokenizer(lead + self._answer, add_special_tokens=False, return_offsets_mapping=True)
+        return list(encoded["input_ids"]), tuple(max(0, start - len(lead)) for start, _ in encoded["offset_mapping"])
 
     @cached_property
     def _tokenizer(self) -> Any:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any
 
 from coa.attribution.base import Cause, Found
 from coa.attribution.flags import gives_orders
+from coa.attribution.hops import Hop, HopCause
 from coa.attribution.trace import Trace
 from coa.documents import Document
 from coa.report import printable
 
 _QUOTE_CHARS = 200
 _BLOCK_CHARS = 4000
-_CAUSE_WORDS = {"logprobs": "causes", "regenerate": "causes, by asking again (noisy)", "support": "similar wording"}
+_CAUSE_WORDS = {
+    "logprobs": "causes",
+    "ptrue": "support, as the model judges it",
+    "regenerate": "causes, by asking again (noisy)",
+    "support": "similar wording",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +63,11 @@ def trace_to_dict(trace: Trace, documents: Sequence[Document]) -> dict[str, Any]
                 "verdict": claim.found.verdict,
                 **_values(claim.found),
                 "causes": [_cause(cause, trace, sources, numbers) for cause in claim.found.causes],
+                "hops": [_hop(hop, sources) for hop in claim.hops],
             }
             for claim in trace.claims
         ],
-        "examined": len(trace.segments),
+        "examined": trace.examined,
         "unexamined": trace.unexamined,
         "search": asdict(trace.search),
         "usage": asdict(trace.usage),
@@ -82,8 +89,10 @@ def trace_to_text(trace: Trace, documents: Sequence[Document]) -> str:
         lines.append(f"{claim['text']} {chips}".rstrip())
         lines.append(f"    {claim['verdict']}{_gain(claim)}")
         lines += [_cause_line(cause, trace.kind) for cause in claim["causes"]]
+        lines += _hop_lines(claim, trace.kind)
         lines.append("")
-    return printable("\n".join(lines))
+    lines.append(_cost(data))
+    return printable("\n".join(lines) + "\n")
 
 
 def trace_to_html(trace: Trace, documents: Sequence[Document]) -> str:
@@ -99,9 +108,16 @@ def trace_to_html(trace: Trace, documents: Sequence[Document]) -> str:
         sources=[_marked(document, trace) for document in documents],
         summary=_summary(data),
         kind=_CAUSE_WORDS[trace.kind],
+        agent_name=agent_name,
+        numbers=_numbers_by_place(data),
         bars=[_bars(claim) for claim in data["claims"]],
         embedded=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028"),
     )
+
+
+def _cost(data: Mapping[str, Any]) -> str:
+    search = data["search"]
+    return f"cost: {search['calls']} calls, {search['equivalents']:.2f} full-context prompts"
 
 
 def _values(found: Found) -> dict[str, Any]:
@@ -129,6 +145,65 @@ def _cause(cause: Cause, trace: Trace, sources: Mapping[str, Document], numbers:
     }
 
 
+def _hop(hop: Hop, sources: Mapping[str, Document]) -> dict[str, Any]:
+    """One agent's sentence and what in its prompt it rests on; ``hop`` is the place of the hop behind a note."""
+    return {
+        "agent": hop.agent,
+        "part": hop.part,
+        "parts": hop.parts,
+        "text": hop.text,
+        "verdict": hop.found.verdict,
+        **_values(hop.found),
+        "causes": [_hop_cause(cause, sources) for cause in hop.causes],
+    }
+
+
+def _hop_cause(cause: HopCause, sources: Mapping[str, Document]) -> dict[str, Any]:
+    span, place = cause.span, dict[str, Any]()
+    if span is not None:
+        document = sources[span.doc]
+        place = {**asdict(span), "path": document.path, "line": document.line(span.start)}
+    return {
+        "kind": cause.kind,
+        "quote": cause.text,
+        **place,
+        "phi": round(cause.phi, 4),
+        "alone": round(cause.alone, 4),
+        "drop": round(cause.drop, 4),
+        "role": cause.role,
+        "hop": cause.hop,
+    }
+
+
+def agent_name(hop: Mapping[str, Any]) -> str:
+    """``worker 3 of 16``, or the role alone."""
+    return f"{hop['agent']} {hop['part']} of {hop['parts']}" if hop["part"] is not None else str(hop["agent"])
+
+
+def _hop_lines(claim: Mapping[str, Any], kind: str) -> Iterator[str]:
+    """The claim's way through the agents' hands, indented by how far it is from the answer."""
+    hops = claim["hops"]
+
+    def below(at: int, depth: int) -> Iterator[str]:
+        hop = hops[at]
+        yield f"    {'  ' * depth}{agent_name(hop)}: “{_shortened(hop['text'])}” {hop['verdict']}"
+        for cause in hop["causes"]:
+            share = f"{cause['phi']:.0%}" if kind == "support" else f"{cause['phi']:+.1f} nats"
+            where = f"{cause['path']}:{cause['line']}" if "path" in cause else "note"
+            yield f"    {'  ' * (depth + 1)}← {where} {share}: “{_shortened(cause['quote'])}”"
+            if cause["hop"] is not None and cause["hop"] > at:
+                yield from below(cause["hop"], depth + 2)
+
+    if hops:
+        yield "    the way through the agents:"
+        yield from below(0, 1)
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _QUOTE_CHARS else line[: _QUOTE_CHARS - 1] + "…"
+
+
 def _gain(claim: Mapping[str, Any]) -> str:
     if claim["found_by"] == "support" or claim["v_all"] is None:
         return ""
@@ -137,12 +212,12 @@ def _gain(claim: Mapping[str, Any]) -> str:
 
 
 def _cause_line(cause: Mapping[str, Any], kind: str) -> str:
-    quote = " ".join(cause["quote"].split())
-    quote = quote if len(quote) <= _QUOTE_CHARS else quote[: _QUOTE_CHARS - 1] + "…"
     page = f" (page {cause['page']})" if cause["page"] is not None else ""
     share = f"shares {cause['phi']:.0%}" if kind == "support" else f"{cause['role']}, {cause['phi']:+.1f} nats"
     orders = " ! gives orders to a model" if cause["gives_orders"] else ""
-    return f"    [{cause['number']}] {cause['path']}:{cause['line']}{page} {share}{orders}: “{quote}”"
+    return (
+        f"    [{cause['number']}] {cause['path']}:{cause['line']}{page} {share}{orders}: “{_shortened(cause['quote'])}”"
+    )
 
 
 def _answer_pieces(trace: Trace, data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -168,6 +243,11 @@ def _marked(document: Document, trace: Trace) -> dict[str, Any]:
     whole = max(1, len(document.text))
     ticks = [{"number": number, "top": round(100 * start / whole, 3)} for start, _, number in marks]
     return {"path": document.path, "id": document.id, "blocks": _blocks(document, marks, claims), "ticks": ticks}
+
+
+def _numbers_by_place(data: Mapping[str, Any]) -> dict[tuple[str, int, int], int]:
+    causes = [cause for claim in data["claims"] for cause in claim["causes"]]
+    return {(cause["doc"], cause["start"], cause["end"]): cause["number"] for cause in causes}
 
 
 def _claims_of(number: int, trace: Trace, numbers: Numbered) -> list[int]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coa.agents.fence import Fence
 from coa.agents.replies import usable
-from coa.attribution.base import Coalition, Kind, Segment
+from coa.attribution.base import Coalition, Kind
+from coa.attribution.prompting import Prompting
 from coa.errors import InvalidReply
-from coa.prompts import Prompts
 from coa.retrieval.terms import terms
 from coa.runtime.together import together
 from coa.serving.base import Message, Reply, Request
@@ -25,25 +23,6 @@ Call = Callable[[Request], Awaitable[Reply]]
 _REGENERATED_TOKENS = 512
 _NATS_A_CLAIM = 14.0
 """A claim that is wholly lost counts as much as an unlikely answer does: thresholds in nats keep their sense."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompting:
-    """Renders the prompt that shows some of the segments, always in document order."""
-
-    segments: Sequence[Segment]
-    question: str
-    fence: Fence
-    prompts: Prompts
-
-    def render(self, coalition: Coalition) -> str:
-        """The prompt up to the answer."""
-        return self.prompts["trace_answer"].render(
-            texts="\n".join(self.segments[i].text for i in sorted(coalition)) or "(nothing)",
-            question=self.question,
-            open=self.fence.open,
-            close=self.fence.close,
-        )
 
 
 class EchoScorer:
@@ -71,8 +50,7 @@ class EchoScorer:
         return [self._row(reply) for reply in replies]
 
     def _request(self, coalition: Coalition) -> Request:
-        prompt = self._prompting.render(coalition).rstrip()
-        messages = (Message(role="user", content=prompt), Message(role="assistant", content=self._answer))
+        messages = (*self._prompting.messages(coalition), Message(role="assistant", content=self._answer))
         return Request(messages=messages, role="trace", max_tokens=1)
 
     def _row(self, reply: Reply) -> NDArray[np.float64]:
@@ -112,8 +90,7 @@ class RegenerateScorer:
 
     def request(self, coalition: Coalition) -> Request:
         """The question, asked with only these segments in sight."""
-        message = Message(role="user", content=self._prompting.render(coalition))
-        return Request(messages=(message,), role="trace", max_tokens=_REGENERATED_TOKENS)
+        return Request(messages=self._prompting.messages(coalition), role="trace", max_tokens=_REGENERATED_TOKENS)
 
     def _row(self, reply: Reply) -> NDArray[np.float64]:
         import numpy as np

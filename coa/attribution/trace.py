@@ -7,20 +7,24 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from coa.attribution.auto import best_so_far, examine, find_causes
-from coa.attribution.base import BudgetSpent, Found, Search, Segment, Utility
-from coa.attribution.choose import SCORERS, Asked, Chosen, choose_scorer, overhead, room_for_segments, supports_only
+from coa.agents.fence import fence_for
+from coa.attribution.auto import best_so_far, examine, find_causes, unexplored
+from coa.attribution.base import BudgetSpent, Found, Scorer, Search, Segment, Utility
+from coa.attribution.choose import SCORERS, Scored, Way, choose_way, supports_only
 from coa.attribution.contextcite import contextcite
-from coa.attribution.ledger import ClaimUtility, Ledger, TraceUsage
+from coa.attribution.hops import Hop
+from coa.attribution.ledger import ClaimUtility, Ledger, Purse, TraceUsage
+from coa.attribution.prompting import PlainPrompting
 from coa.attribution.segments import claims_of, segments_of, shortlist, without_markers
 from coa.attribution.support import find_support
 from coa.attribution.tracllm import tracllm
 from coa.config import Settings
 from coa.documents import Document
-from coa.errors import UsageError
+from coa.errors import UsageError, WindowTooSmall
 from coa.events import Emit, RunStarted, StepDone, Warned, ignore
+from coa.prompts import Prompts
 from coa.runtime.journal import Journal
-from coa.runtime.manifest import new_manifest
+from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.runs import open_journal
 from coa.serving.base import Model
 from coa.serving.resolve import resolve_model
@@ -29,6 +33,9 @@ from coa.types import Source, Task, Usage
 
 Find = Callable[[Utility, Search], Awaitable[Found]]
 
+_REPLY_ROOM = 512
+_LEAST_ROOM = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceOptions:
@@ -36,7 +43,7 @@ class TraceOptions:
 
     Attributes:
         method: ``auto``, ``tracllm`` or ``contextcite``.
-        scorer: ``auto``, ``logprobs``, ``regenerate``, ``support`` or ``hf:FOLDER``.
+        scorer: ``auto``, ``logprobs``, ``completions``, ``ptrue``, ``regenerate``, ``support`` or ``hf:FOLDER``.
         k: Most sentences that one claim may be traced to.
         seed: Of every random choice.
         max_equivalents: Full-context prompts whose tokens may be spent, shared by the claims; None for no limit.
@@ -51,11 +58,17 @@ class TraceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimTrace:
-    """One claim, ``answer[start:end]``, and what it rests on."""
+    """One claim, ``answer[start:end]``, and what it rests on.
+
+    Attributes:
+        found: The sentences of the sources, with their figures.
+        hops: Of an answer that agents made: how the claim came through their hands, the claim's own hop first.
+    """
 
     start: int
     end: int
     found: Found
+    hops: tuple[Hop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +77,11 @@ class Trace:
 
     Attributes:
         answer: The answer that was scored, its citation numbers taken out.
-        segments: What was examined, in document order; ``Cause.segment`` counts in it.
+        segments: What was examined, in document order; ``Cause.segment`` counts in it. Of an answer that agents made,
+            what was found.
+        examined: Sentences and notes that were examined.
         unexamined: Sentences that did not fit in the window; those least like the answer.
-        kind: ``logprobs``, ``regenerate`` or ``support`` (likeness of wording, which is no cause).
+        kind: ``logprobs``, ``regenerate``, ``ptrue`` (a judgement) or ``support`` (likeness of wording, no cause).
         search: What the searches consumed; ``usage`` is what was paid.
     """
 
@@ -80,6 +95,7 @@ class Trace:
     documents: tuple[Source, ...]
     segments: tuple[Segment, ...]
     claims: tuple[ClaimTrace, ...]
+    examined: int
     unexamined: int
     search: TraceUsage
     usage: Usage
@@ -104,21 +120,13 @@ async def trace(
     """
     options = options or TraceOptions()
     answer = without_markers(answer)
-    _check(question, answer, documents, options)
+    _check(question, answer, documents)
+    check_options(options)
     model = model or resolve_model(settings)
-    manifest = new_manifest(
-        Task(kind="trace", query=f"{question}\n\n{answer}\n\n{options}"),
-        [document.path for document in documents],
-        [document.source for document in documents],
-        model=model.name,
-        base_url=settings.base_url,
-        window=settings.window or await default_window(model),
-        topology="trace",
-        order="ltr",
-    )
+    manifest = manifest_of(question, answer, documents, options, settings, model, window=await _window(settings, model))
     try:
         with open_journal(manifest, settings) as (journal, opened):
-            asked = Asked(
+            asked = _Asked(
                 question=question,
                 answer=answer,
                 claims=claims_of(answer),
@@ -135,13 +143,48 @@ async def trace(
     return result
 
 
-def _check(question: str, answer: str, documents: Sequence[Document], options: TraceOptions) -> None:
+def manifest_of(
+    question: str,
+    answer: str,
+    documents: Sequence[Document],
+    options: TraceOptions,
+    settings: Settings,
+    model: Model,
+    *,
+    window: int,
+) -> Manifest:
+    """The run of a trace: the same question, answer, sources and options are the same run."""
+    return new_manifest(
+        Task(kind="trace", query=f"{question}\n\n{answer}\n\n{options}"),
+        [document.path for document in documents],
+        [document.source for document in documents],
+        model=model.name,
+        base_url=settings.base_url,
+        window=window,
+        topology="trace",
+        order="ltr",
+    )
+
+
+async def _window(settings: Settings, model: Model) -> int:
+    return settings.window or await default_window(model)
+
+
+def _check(question: str, answer: str, documents: Sequence[Document]) -> None:
     if not question.strip():
         raise UsageError("no question was given", hint="Give the question that was answered with --question.")
     if not answer.strip():
         raise UsageError("there is no answer to trace", hint="Give the text of the answer with --answer.")
     if not documents:
         raise UsageError("no source was given", hint="Name at least one with --source.")
+
+
+def check_options(options: TraceOptions) -> None:
+    """Check a request before anything is opened.
+
+    Raises:
+        UsageError: an unknown method or scorer, or nothing to find.
+    """
     if options.method not in METHODS:
         raise UsageError(f"unknown method {options.method!r}", hint=f"Choose one of: {', '.join(METHODS)}.")
     if options.scorer not in SCORERS and not options.scorer.startswith("hf:"):
@@ -152,36 +195,77 @@ def _check(question: str, answer: str, documents: Sequence[Document], options: T
         raise UsageError("a claim must be traceable to at least one sentence", hint="Give -k 1 or more.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is to be traced, with what."""
+
+    question: str
+    answer: str
+    claims: tuple[tuple[int, int], ...]
+    documents: tuple[Document, ...]
+    settings: Settings
+    model: Model
+    window: int
+
+    def scored(self, segments: tuple[Segment, ...]) -> Scored:
+        """The answer, and prompts over these segments."""
+        prompting = PlainPrompting(
+            segments=segments, question=self.question, fence=fence_for(self.documents), prompts=Prompts()
+        )
+        return Scored(prompting=prompting, answer=self.answer, claims=self.claims)
+
+    @property
+    def overhead(self) -> int:
+        """Tokens of a prompt around the segments, the answer included."""
+        counter = self.model.counter
+        shown = self.scored(()).prompting.messages(frozenset())
+        return sum(counter.count(message.content) for message in shown) + counter.count(self.answer)
+
+    @property
+    def room(self) -> int:
+        """Tokens of segments that fit into one prompt.
+
+        Raises:
+            WindowTooSmall: hardly any do.
+        """
+        room = int((self.window - self.overhead - _REPLY_ROOM) / (1 + self.model.counter.margin))
+        if room < _LEAST_ROOM:
+            raise WindowTooSmall(
+                f"a window of {self.window} tokens leaves no room for the sources beside the answer",
+                hint="Give a larger --window, or trace a part of the answer at a time.",
+            )
+        return room
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """One trace: everything it needs, nothing that changes."""
 
-    asked: Asked
+    asked: _Asked
     options: TraceOptions
     emit: Emit
 
     async def run(self, run_id: str, journal: Journal) -> Trace:
-        everything = segments_of(self.asked.documents, self.asked.model.counter)
-        self.emit(RunStarted(run_id=run_id, model=self.asked.model.name, chunks=0, steps=len(self.asked.claims)))
-        if supports_only(self.options.scorer, self.asked.model):
-            return self._finished(run_id, everything, self._support(everything), _SUPPORT)
-        segments = shortlist(everything, f"{self.asked.question} {self.asked.answer}", room_for_segments(self.asked))
-        chosen = await choose_scorer(self.options.scorer, self.asked, segments, journal, self.emit)
-        ledger = Ledger(
-            chosen.scorer,
-            [segment.tokens for segment in segments],
-            overhead=overhead(self.asked),
-            max_calls=self.asked.settings.max_calls,
-        )
-        found = [await self._one(ledger, chosen, index) for index in range(len(self.asked.claims))]
-        account = _Account(
-            kind=chosen.scorer.kind,
-            scorer=chosen.scorer.label,
+        asked = self.asked
+        everything = segments_of(asked.documents, asked.model.counter)
+        self.emit(RunStarted(run_id=run_id, model=asked.model.name, chunks=0, steps=len(asked.claims)))
+        if supports_only(self.options.scorer, asked.model):
+            return self._finished(run_id, everything, self._support(everything), SUPPORT)
+        segments = shortlist(everything, f"{asked.question} {asked.answer}", asked.room)
+        scored = asked.scored(segments)
+        way = await choose_way(self.options.scorer, asked.model, asked.settings, journal, self.emit, first=scored)
+        scorer, purse = way.make(scored), Purse(max_calls=asked.settings.max_calls)
+        sizes = [segment.tokens for segment in segments]
+        ledger = Ledger(scorer, sizes, overhead=asked.overhead, purse=purse)
+        found = [await self._one(ledger, scorer, way, index) for index in range(len(asked.claims))]
+        account = Account(
+            kind=way.kind,
+            scorer=way.label,
             method=self.options.method,
             search=ledger.usage,
-            usage=chosen.caller.usage,
+            usage=way.usage,
             unexamined=len(everything) - len(segments),
-            warnings=(*chosen.warnings, *_left_out(len(everything), len(segments), found)),
+            warnings=(*way.warnings, *_left_out(len(everything), len(segments), found)),
         )
         return self._finished(run_id, segments, found, account)
 
@@ -190,18 +274,16 @@ class _Work:
         answer = self.asked.answer
         return [find_support(texts, answer[start:end], self.options.k) for start, end in self.asked.claims]
 
-    async def _one(self, ledger: Ledger, chosen: Chosen, index: int) -> Found:
-        if not chosen.scorer.offsets:
-            await ledger.logprobs([frozenset()])
+    async def _one(self, ledger: Ledger, scorer: Scorer, way: Way, index: int) -> Found:
         claims = self.asked.claims
         if (most := self.options.max_equivalents) is not None:
             ledger.allow(most * (index + 1) / len(claims))  # What a claim leaves is the next one's.
-        utility = ClaimUtility(ledger, _columns(chosen.scorer.offsets, claims, index))
-        found = await METHODS[self.options.method](utility, Search(k=self.options.k, seed=self.options.seed))
-        self.emit(StepDone(done=index + 1, steps=len(claims), usage=chosen.caller.usage, outcome="traced"))
+        search = Search(k=self.options.k, seed=self.options.seed)
+        found = await find_claim(ledger, scorer, claims, index, METHODS[self.options.method], search)
+        self.emit(StepDone(done=index + 1, steps=len(claims), usage=way.usage, outcome="traced"))
         return found
 
-    def _finished(self, run_id: str, segments: tuple[Segment, ...], found: Sequence[Found], account: _Account) -> Trace:
+    def _finished(self, run_id: str, segments: tuple[Segment, ...], found: Sequence[Found], account: Account) -> Trace:
         for warning in account.warnings:
             self.emit(Warned(message=warning))
         claims = zip(self.asked.claims, found, strict=True)
@@ -216,6 +298,7 @@ class _Work:
             documents=tuple(document.source for document in self.asked.documents),
             segments=segments,
             claims=tuple(ClaimTrace(start=start, end=end, found=each) for (start, end), each in claims),
+            examined=len(segments),
             unexamined=account.unexamined,
             search=account.search,
             usage=account.usage,
@@ -224,7 +307,7 @@ class _Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Account:
+class Account:
     """What was used to find the causes, and what it cost."""
 
     kind: str
@@ -236,7 +319,7 @@ class _Account:
     warnings: tuple[str, ...] = ()
 
 
-_SUPPORT = _Account(
+SUPPORT = Account(
     kind="support",
     scorer="wording",
     method="support",
@@ -247,8 +330,25 @@ _SUPPORT = _Account(
 def _left_out(sentences: int, examined: int, found: Sequence[Found]) -> Iterator[str]:
     if examined < sentences:
         yield f"{sentences - examined} of {sentences} sentences did not fit in the window and were not examined"
+    yield from budget_warning(found)
+
+
+def budget_warning(found: Sequence[Found]) -> Iterator[str]:
+    """What has to be said when a budget ended the search."""
     if any(not each.complete for each in found):
         yield "the budget ended the search early: what was found so far is not certified"
+
+
+async def find_claim(
+    ledger: Ledger, scorer: Scorer, claims: Sequence[tuple[int, int]], index: int, find: Find, search: Search
+) -> Found:
+    """What one claim of a scored text rests on; a budget that is spent before the first score explains nothing."""
+    try:
+        if not scorer.offsets:
+            await ledger.logprobs([frozenset()])
+    except BudgetSpent:
+        return unexplored()
+    return await find(ClaimUtility(ledger, _columns(scorer.offsets, claims, index)), search)
 
 
 def _columns(offsets: Sequence[int], claims: Sequence[tuple[int, int]], index: int) -> slice:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from coa.errors import MalformedReply
-from coa.serving.base import Reply, Request
+from coa.serving.base import Message, Reply, Request
 from coa.serving.openai import OpenAIModel
 from coa.tokens import TokenCounter
 
@@ -47,9 +47,10 @@ class EchoModel:
             RequestRejected: the server has no ``/completions``, or does not echo.
             MalformedReply: it sent no log-probabilities, or tokens that do not spell the text.
         """
-        *before, scored = (message.content for message in request.messages)
+        *before, last = request.messages
+        scored = last.content
         parameters = {
-            "prompt": "\n\n".join(before) + " " + scored,
+            "prompt": f"{plain_text(before)} {scored}",
             "echo": True,
             "logprobs": 1,
             "max_tokens": 1,
@@ -59,20 +60,25 @@ class EchoModel:
         reply = _parsed(body, self.name)
         echoed = len(reply.rows.tokens) - reply.usage.completion_tokens
         tokens, logprobs = reply.rows.tokens[:echoed], reply.rows.token_logprobs[:echoed]
-        offsets = _offsets(tokens, scored, self.name)
+        offsets = token_offsets(tokens, scored, self.name, lead=" ")
         values = [LEAST_LOGPROB if value is None else max(LEAST_LOGPROB, value) for value in logprobs[-len(offsets) :]]
         return Reply(
             text=json.dumps({"offsets": offsets, "logprobs": values}),
             finish="stop",
             model=self.name,
             prompt_tokens=reply.usage.prompt_tokens,
-            cached_tokens=reply.usage.prompt_tokens_details.cached_tokens if reply.usage.prompt_tokens_details else 0,
+            cached_tokens=reply.usage.cached_tokens,
             completion_tokens=reply.usage.completion_tokens,
         )
 
     async def close(self) -> None:
         """Close the connections."""
         await self._model.close()
+
+
+def plain_text(messages: Sequence[Message]) -> str:
+    """Messages as one text, for models without a chat template."""
+    return "\n\n".join(message.content for message in messages).rstrip()
 
 
 class _Rows(BaseModel):
@@ -88,15 +94,22 @@ class _Details(BaseModel):
     cached_tokens: int = 0
 
 
-class _Usage(BaseModel):
+class Usage(BaseModel):
+    """What the server counted."""
+
     prompt_tokens: Annotated[int, Field(ge=0)]
     completion_tokens: Annotated[int, Field(ge=0)] = 0
     prompt_tokens_details: _Details | None = None
 
+    @property
+    def cached_tokens(self) -> int:
+        """Of the prompt, from the prefix cache."""
+        return self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else 0
+
 
 class _Body(BaseModel):
     choices: Annotated[list[_Choice], Field(min_length=1)]
-    usage: _Usage
+    usage: Usage
 
     @property
     def rows(self) -> _Rows:
@@ -115,12 +128,22 @@ def _parsed(body: Mapping[str, Any], name: str) -> _Body:
     return parsed
 
 
-def _offsets(tokens: list[str], scored: str, name: str) -> list[int]:
-    """Where the last tokens begin in the scored text, counted from its end: what stands before does not matter."""
-    wanted = len(scored) + 1
+def token_offsets(tokens: Sequence[str], scored: str, name: str, lead: str = "") -> list[int]:
+    """Where the last tokens begin in the scored text, counted from its end: what stands before does not matter.
+
+    Args:
+        tokens: Of prompt and text.
+        scored: The text.
+        name: The model, for the error.
+        lead: What stands before the text and belongs to its first token.
+
+    Raises:
+        MalformedReply: the tokens do not spell the text.
+    """
+    wanted = len(lead) + len(scored)
     from_end = list(accumulate(len(token) for token in reversed(tokens)))
     count = next((i + 1 for i, length in enumerate(from_end) if length >= wanted), None)
-    if count is None or not "".join(tokens[-count:]).endswith(" " + scored):
+    if count is None or not "".join(tokens[-count:]).endswith(lead + scored):
         raise MalformedReply(
             f"{name} echoed tokens that do not spell the text", hint="Trace with --scorer regenerate instead."
         )

@@ -7,6 +7,7 @@ A word of the answer is likely (-0.05 nats) when it stands in the text between t
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -26,12 +27,14 @@ class EchoServer:
 
     url: str
     prompts: list[str] = field(default_factory=list[str])
+    asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     echo: bool = True
+    chat_echo: bool = True
 
 
-def rows(prompt: str) -> tuple[list[str], list[float | None]]:
+def rows(prompt: str, scored: str = "") -> tuple[list[str], list[float | None]]:
     """Tokens (words with the blank before them) and their log-probabilities."""
-    tokens = re.findall(r"\s*\S+", prompt)
+    tokens = re.findall(r"\s*\S+|\s+$", prompt) + re.findall(r"\s*\S+", scored)
     found = list(_FENCED.finditer(prompt))
     shown = set(re.findall(r"\w+", found[-1][1].lower())) if found else set[str]()
     values = [LIKELY if set(re.findall(r"\w+", token.lower())) <= shown else UNLIKELY for token in tokens]
@@ -47,8 +50,12 @@ def server() -> Generator[EchoServer]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path.endswith("/chat/completions") and "prompt_logprobs" not in body:
+                state.asked.append(body)
+                self._send(200, _chat(body))
+                return
             if self.path.endswith("/chat/completions"):
-                self._send(200, _chat(body["messages"][-1]["content"]))
+                self._chat_echo(body)
                 return
             if not state.echo:
                 self._send(404, {"error": {"message": "no such path", "type": "NotFoundError"}})
@@ -59,6 +66,22 @@ def server() -> Generator[EchoServer]:
             usage = {"prompt_tokens": len(tokens), "completion_tokens": 1, "total_tokens": len(tokens) + 1}
             choice = {"index": 0, "text": "", "logprobs": logprobs, "finish_reason": "length"}
             self._send(200, {"id": "c", "object": "text_completion", "choices": [choice], "usage": usage})
+
+        def _chat_echo(self, body: dict[str, Any]) -> None:
+            if not (state.echo and state.chat_echo):
+                self._send(400, {"error": {"message": "prompt_logprobs is not supported", "type": "BadRequestError"}})
+                return
+            *before, scored = (message["content"] for message in body["messages"])
+            prompt = "\n\n".join(before) + "\n\nassistant:\n"
+            state.prompts.append(prompt + scored)
+            tokens, values = rows(prompt, scored)
+            likely = [
+                None if value is None else {"7": {"logprob": value, "rank": 1, "decoded_token": token}}
+                for token, value in zip(tokens, values, strict=True)
+            ]
+            usage = {"prompt_tokens": len(tokens), "completion_tokens": 1, "total_tokens": len(tokens) + 1}
+            choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "length"}
+            self._send(200, {"id": "c", "choices": [choice], "prompt_logprobs": likely, "usage": usage})
 
         def do_GET(self) -> None:
             self._send(200, {"object": "list", "data": [{"id": "tiny", "max_model_len": 8192}]})
@@ -86,13 +109,35 @@ def server() -> Generator[EchoServer]:
         thread.join()
 
 
-def _chat(prompt: str) -> dict[str, Any]:
+def _chat(body: dict[str, Any]) -> dict[str, Any]:
+    """A worker's notes with a quote, a manager's answer, or a judgement, all from the text between the fences."""
+    prompt = body["messages"][-1]["content"]
     found = list(_FENCED.finditer(prompt))
-    question = set(re.findall(r"\w{4,}", prompt.rsplit("Question:", 1)[-1].lower()))
-    lines = found[-1][1].splitlines() if found else []
-    best = max(lines, key=lambda line: len(question & set(re.findall(r"\w{4,}", line.lower()))), default="")
-    text = best if question & set(re.findall(r"\w{4,}", best.lower())) else "It is not stated."
-    message = {"role": "assistant", "content": text}
+    shown = found[-1][1] if found else ""
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    if body.get("top_logprobs"):
+        statement = set(re.findall(r"\w+", prompt.rsplit("Statement:", 1)[-1].split("\n")[0].lower()))
+        share = len(statement & set(re.findall(r"\w+", shown.lower()))) / max(1, len(statement))
+        yes = min(0.999, max(0.001, share))
+        likely = [{"token": " Yes", "logprob": math.log(yes)}, {"token": "no", "logprob": math.log(1 - yes)}]
+        place = {"token": " Yes", "logprob": math.log(yes), "top_logprobs": likely}
+        choice = {"index": 0, "message": {"role": "assistant", "content": " Yes"}, "logprobs": {"content": [place]}}
+        return {"id": "c", "choices": [{**choice, "finish_reason": "length"}], "usage": usage}
+    message = {"role": "assistant", "content": _said(prompt, shown)}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return {"id": "c", "object": "chat.completion", "model": "tiny", "choices": [choice], "usage": usage}
+
+
+def _said(prompt: str, shown: str) -> str:
+    """The sentence of the text that shares most words with the question."""
+    question = set(re.findall(r"\w{4,}", prompt.rsplit("Question:", 1)[-1].split("\n")[0].lower()))
+    sentences = re.split(r"(?<=[.!?])\s+", shown)
+    scored = [(len(question & set(re.findall(r"\w{4,}", each.lower()))), each.strip()) for each in sentences]
+    best, sentence = max(scored, default=(0, ""))
+    notes = re.search(r"Notes on the text before this part[^\n]*\n(.*?)\n\nQuestion:", prompt, re.DOTALL)
+    if notes:
+        before = "" if notes[1].strip() == "(none yet)" else notes[1].strip() + "\n"
+        if best < 2:
+            return before + "NO NEW INFORMATION" if not before else before.strip()
+        return f"{before}It is told that {sentence.rstrip('.')} [[{sentence}]]."
+    return sentence if best else "It is not stated."

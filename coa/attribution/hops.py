@@ -1,0 +1,52 @@
+"""What a hop of a chain is: one text that an agent wrote, and what in its prompt the text rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from coa.attribution.base import Found, Role
+from coa.types import Span
+
+PieceKind = Literal["note", "passage"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HopCause:
+    """A note or a sentence in an agent's prompt that its text rests on.
+
+    Attributes:
+        kind: ``note`` (of a communication unit) or ``passage`` (a sentence of the source, at ``span``).
+        text: Its words; of a note with its markers.
+        phi, alone, drop, role: As in `coa.attribution.base.Cause`.
+        hop: Of a note: place among the claim's hops of the one that explains it; None where its writer is not known.
+    """
+
+    kind: PieceKind
+    text: str
+    span: Span | None
+    phi: float
+    alone: float
+    drop: float
+    role: Role
+    hop: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One agent's sentence explained by what that agent was shown.
+
+    Attributes:
+        agent: ``manager``, ``merger``, ``worker`` or ``reader``.
+        part: Of a worker: which part of the documents it read, counted from 1 of ``parts``.
+        text: The sentence as the agent wrote it.
+        causes: Best first.
+        found: The figures of the search.
+    """
+
+    agent: str
+    part: int | None
+    parts: int | None
+    text: str
+    causes: tuple[HopCause, ...]
+    found: Found

@@ -1,0 +1,115 @@
+"""A finished run played again from its journal: every prompt that was really sent, every reply that came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coa.agents.fence import Fence
+from coa.agents.replies import nothing_new, usable
+from coa.api import check_unchanged
+from coa.config import Settings
+from coa.documents import Document
+from coa.errors import ContextOverflow, InvalidReply, UsageError
+from coa.events import ignore
+from coa.runtime.journal import Journal, Overflow, request_key
+from coa.runtime.manifest import Manifest
+from coa.runtime.runs import Runs
+from coa.serving.base import Model, Reply, Request
+from coa.session import Session, prepare
+from coa.types import Task, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One agent's turn.
+
+    Attributes:
+        request: As it was sent; ``inputs`` hold the values that it was rendered from.
+        text: What was made of the reply.
+    """
+
+    request: Request
+    text: str
+
+    @property
+    def agent(self) -> str:
+        """The agent's role."""
+        return self.request.role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """A run: its steps in the order in which they were taken, the last of which wrote the answer."""
+
+    task: Task
+    documents: tuple[Document, ...]
+    fence: Fence
+    steps: tuple[Step, ...]
+
+
+async def played(manifest: Manifest, runs: Runs, settings: Settings, model: Model) -> Played:
+    """Play a run again: the pipeline is the same, the journal answers, nothing is sent.
+
+    Args:
+        manifest: The run.
+        runs: Where it lies.
+        settings: Of the trace; what the run was begun with is taken from the manifest.
+        model: The run's model, for its name and its counter.
+
+    Raises:
+        InputChanged: a document is no longer what it was.
+        UsageError: the journal does not hold the whole run.
+    """
+    same = settings.model_copy(
+        update={"window": manifest.window, "topology": manifest.topology, "order": manifest.order, "fallback": ()}
+    )
+    session = await prepare(manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model)
+    check_unchanged(manifest, session.documents)
+    with runs.journal(manifest) as journal:
+        recorder = _Recorder(manifest, journal)
+        await session.pipeline.run(session.job(recorder, ignore))
+    return Played(
+        task=manifest.task, documents=session.documents, fence=session.ctx.fence, steps=_steps(recorder, session)
+    )
+
+
+class _Recorder:
+    """Stands where the caller stands in a run, and answers from the journal alone."""
+
+    usage = Usage()
+
+    def __init__(self, manifest: Manifest, journal: Journal) -> None:
+        self._manifest, self._journal = manifest, journal
+        self.said: list[tuple[Request, Reply]] = []
+
+    async def __call__(self, request: Request) -> Reply:
+        record = self._journal.get(request_key(self._manifest.model, request))
+        if record is None:
+            raise UsageError(
+                f"the journal of run {self._manifest.run_id!r} does not hold the whole run",
+                hint=f"Finish it first: coa resume {self._manifest.run_id}, or trace with --direct.",
+            )
+        if isinstance(record.outcome, Overflow):
+            raise ContextOverflow(record.outcome.message, limit=record.outcome.limit, actual=record.outcome.actual)
+        self.said.append((request, record.outcome))
+        return record.outcome
+
+
+def _steps(recorder: _Recorder, session: Session) -> tuple[Step, ...]:
+    """Turns that gave something; the agent that writes the answer stands last, whatever ran beside it."""
+    steps = [step for request, reply in recorder.said if (step := _step(request, reply)) is not None]
+    final = [step for step in steps if step.agent in ("manager", "reader")]
+    if not final:
+        raise UsageError(
+            f"a run of topology {session.settings.topology!r} has no agent that writes the answer",
+            hint="Trace it with --direct.",
+        )
+    return (*(step for step in steps if step is not final[-1]), final[-1])
+
+
+def _step(request: Request, reply: Reply) -> Step | None:
+    try:
+        text = usable(reply)
+    except InvalidReply:
+        return None  # It was asked for again.
+    return None if request.role == "worker" and nothing_new(text) else Step(request=request, text=text)

@@ -1,0 +1,202 @@
+"""Trace a finished run by its id: hop by hop where agents handed notes on."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from coa.agents.quotes import marker_pattern
+from coa.attribution.choose import supports_only
+from coa.attribution.replay import Played, played
+from coa.attribution.through import Chain, found_in_sources, segment_of
+from coa.attribution.trace import (
+    SUPPORT,
+    ClaimTrace,
+    Trace,
+    TraceOptions,
+    budget_warning,
+    check_options,
+    manifest_of,
+    trace,
+)
+from coa.config import Settings, default_run_dir
+from coa.documents import Document
+from coa.errors import UsageError
+from coa.events import Emit, RunStarted, StepDone, Warned, ignore
+from coa.runtime.journal import Journal
+from coa.runtime.manifest import Manifest
+from coa.runtime.runs import Runs, open_journal
+from coa.serving.base import Model
+from coa.serving.resolve import resolve_model
+from coa.session import load_sources
+from coa.types import Span, Usage
+
+SUMMARY_QUESTION = "What does the document say?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """A trace, and the documents that its spans refer to."""
+
+    trace: Trace
+    documents: tuple[Document, ...]
+
+
+async def trace_run(
+    run_id: str,
+    settings: Settings,
+    options: TraceOptions | None = None,
+    *,
+    direct: bool = False,
+    emit: Emit = ignore,
+    model: Model | None = None,
+) -> Traced:
+    """Find the sentences that each claim of a run's answer rests on.
+
+    Args:
+        run_id: A finished run of ``ask``, ``summarize`` or ``verify``.
+        settings: Model and limits; by default the run's own model scores.
+        options: How to trace.
+        direct: Leave the agents out: show the model the sentences themselves, as if it had read them.
+        emit: Told of progress.
+        model: Scores instead of the one that the settings name.
+
+    Raises:
+        RunNotFound: there is no such run, or it has no answer yet.
+        InputChanged: a document is no longer what it was.
+        UsageError: the run is none that can be traced.
+        ModelError: the model failed for good.
+    """
+    options = options or TraceOptions()
+    check_options(options)
+    runs = Runs(settings.run_dir or default_run_dir())
+    manifest = runs.get(run_id)
+    if manifest.task.kind in ("trace", "write"):
+        raise UsageError(
+            f"run {manifest.run_id!r} cannot be traced",
+            hint="Give --source FILE --question TEXT --answer TEXT instead.",
+        )
+    text = str(json.loads(runs.answer(manifest))["text"])
+    same = _settings_of(manifest, settings)
+    question = manifest.task.query or SUMMARY_QUESTION
+    if direct:
+        documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
+        return Traced(
+            trace=await trace(question, text, documents, same, options, emit=emit, model=model), documents=documents
+        )
+    scoring = model or resolve_model(same)
+    try:
+        run = await _played(manifest, runs, same, scoring)
+        whole = manifest_of(
+            question,
+            f"{manifest.run_id}\n{run.steps[-1].text}",
+            run.documents,
+            options,
+            same,
+            scoring,
+            window=manifest.window,
+        )
+        with open_journal(whole, same) as (journal, opened):
+            result = await _through(run, question, whole.run_id, scoring, options, same, journal, emit)
+            if opened is not None:
+                opened.finish("complete")
+    finally:
+        await scoring.close()
+    return Traced(trace=result, documents=run.documents)
+
+
+async def _played(manifest: Manifest, runs: Runs, settings: Settings, scoring: Model) -> Played:
+    """The replay needs the model that answered: its name is in the journal's keys, its counter cut the text."""
+    if scoring.name == manifest.model:
+        return await played(manifest, runs, settings, scoring)
+    answered = resolve_model(settings.model_copy(update={"model": manifest.model, "base_url": manifest.base_url}))
+    try:
+        return await played(manifest, runs, settings, answered)
+    finally:
+        await answered.close()
+
+
+async def _through(
+    run: Played,
+    question: str,
+    run_id: str,
+    model: Model,
+    options: TraceOptions,
+    settings: Settings,
+    journal: Journal,
+    emit: Emit,
+) -> Trace:
+    chain = Chain(run, model, options, settings, journal, emit)
+    answer, claims = _shown(run, chain.claims)
+    emit(RunStarted(run_id=run_id, model=model.name, chunks=0, steps=len(claims)))
+    index: dict[Span, int] = {}
+    traced: list[ClaimTrace] = []
+    for number, (start, end) in enumerate(claims):
+        hops = await chain.hops_of(number)
+        traced.append(ClaimTrace(start=start, end=end, found=found_in_sources(hops, options.k, index), hops=hops))
+        usage = chain.way.usage if chain.way is not None else Usage(cost_usd=0.0)
+        emit(StepDone(done=number + 1, steps=len(claims), usage=usage, outcome="traced"))
+    way = chain.way
+    warnings = way.warnings if way is not None else ()
+    if supports_only(options.scorer, model):
+        warnings = SUPPORT.warnings
+    warnings = (*warnings, *budget_warning([claim.found for claim in traced]))
+    for warning in warnings:
+        emit(Warned(message=warning))
+    return Trace(
+        question=question,
+        answer=answer,
+        run_id=run_id,
+        scorer=way.label if way is not None else SUPPORT.scorer,
+        kind=way.kind if way is not None else SUPPORT.kind,
+        method=options.method if way is not None else SUPPORT.method,
+        seed=options.seed,
+        documents=tuple(document.source for document in run.documents),
+        segments=tuple(segment_of(span, run, model) for span in index),
+        claims=tuple(traced),
+        examined=chain.examined,
+        unexamined=0,
+        search=chain.purse.usage(chain.whole),
+        usage=way.usage if way is not None else Usage(cost_usd=0.0),
+        warnings=warnings,
+    )
+
+
+def _shown(run: Played, claims: tuple[tuple[int, int], ...]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """The final reply without its markers, and where its sentences stand in what is left."""
+    text = run.steps[-1].text
+    mark = re.compile(rf"{marker_pattern(run.fence.tag).pattern}|\[\[.*?\]\]", re.DOTALL)
+    marks = [match.span() for match in mark.finditer(text)]
+    kept: list[str] = []
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for start, end in claims:
+        kept.append(text[at:start])
+        sentence = _without(text, start, end, marks)
+        begin = sum(map(len, kept))
+        kept.append(sentence)
+        spans.append((begin, begin + len(sentence)))
+        at = end
+    return "".join([*kept, text[at:]]).rstrip(), tuple(spans)
+
+
+def _without(text: str, start: int, end: int, marks: list[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    for first, last in marks:
+        if start <= first and last <= end:
+            before = text[start:first].rstrip() if text[start:first].strip() else ""
+            parts.append(before)
+            start = last
+    return "".join([*parts, text[start:end]]).strip()
+
+
+def _settings_of(manifest: Manifest, settings: Settings) -> Settings:
+    """The run's model, address and window, where no other is named."""
+    return settings.model_copy(
+        update={
+            "model": settings.model or manifest.model,
+            "base_url": settings.base_url or manifest.base_url,
+            "window": settings.window or manifest.window,
+        }
+    )

@@ -1,0 +1,94 @@
+"""`ChatEchoModel`: log-probabilities of a given reply under the server's own chat template (vLLM).
+
+A chat completion whose last message is the assistant's, left open (``continue_final_message``), with
+``prompt_logprobs``: the prompt is then, to the token, the one that the reply was once generated from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from coa.errors import MalformedReply
+from coa.serving.base import Reply, Request
+from coa.serving.chat import messages_of
+from coa.serving.echo import LEAST_LOGPROB, Usage, token_offsets
+from coa.serving.openai import OpenAIModel
+from coa.tokens import TokenCounter
+
+
+class ChatEchoModel:
+    """A `Model` whose reply says how likely the last message is after the others; see `coa.serving.echo.EchoModel`."""
+
+    def __init__(self, model: OpenAIModel) -> None:
+        self._model = model
+        self.name = f"{model.name}+chat-echo"
+
+    @property
+    def window(self) -> int:
+        """Prompt and scored text together, in tokens."""
+        return self._model.window
+
+    @property
+    def counter(self) -> TokenCounter:
+        """The model's own counter."""
+        return self._model.counter
+
+    async def complete(self, request: Request) -> Reply:
+        """Score the last message.
+
+        Raises:
+            RequestRejected: the server does not take the parameters.
+            MalformedReply: it sent no log-probabilities, or tokens that do not spell the text.
+        """
+        parameters = {
+            "messages": messages_of(request),
+            "add_generation_prompt": False,
+            "continue_final_message": True,
+            "prompt_logprobs": 0,
+            "max_tokens": 1,
+            "temperature": 0,
+        }
+        body = await self._model.post("/chat/completions", parameters, request)
+        tokens, logprobs, usage = _parsed(body, self.name)
+        offsets = token_offsets(tokens, request.messages[-1].content, self.name)
+        values = [LEAST_LOGPROB if value is None else max(LEAST_LOGPROB, value) for value in logprobs[-len(offsets) :]]
+        return Reply(
+            text=json.dumps({"offsets": offsets, "logprobs": values}),
+            finish="stop",
+            model=self.name,
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+            completion_tokens=usage.completion_tokens,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._model.close()
+
+
+class _Token(BaseModel):
+    logprob: float | None
+    decoded_token: str
+
+
+class _Body(BaseModel):
+    prompt_logprobs: Annotated[list[dict[str, _Token] | None], Field(min_length=1)]
+    usage: Usage
+
+
+def _parsed(body: Mapping[str, Any], name: str) -> tuple[Sequence[str], Sequence[float | None], Usage]:
+    try:
+        parsed = _Body.model_validate(body)
+    except ValidationError:
+        raise MalformedReply(
+            f"{name} sent no log-probabilities of the prompt", hint="Trace with --scorer regenerate instead."
+        ) from None
+    # With prompt_logprobs=0 each place holds the prompt's own token and no other; the first place holds none.
+    rows = [
+        next(iter(row.values())) if row else _Token(logprob=None, decoded_token="") for row in parsed.prompt_logprobs
+    ]
+    return [row.decoded_token for row in rows], [row.logprob for row in rows], parsed.usage
