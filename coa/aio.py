@@ -262,6 +262,34 @@ async def trace(
     return await run_trace(question, answer, documents, settings, how, emit=on_event, model=own)
 
 
+async def trace_run(
+    run_id: str,
+    *,
+    how: TraceOptions | None = None,
+    direct: bool = False,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Trace:
+    """Find the sentences that each claim of a finished run's answer rests on, through the hands of its agents.
+
+    Args:
+        run_id: Of a run of `ask`, `summarize` or `verify`; ``answer.run_id``.
+        how: Method, scorer, budget; see `coa.attribution.trace.TraceOptions`.
+        direct: Leave the agents out, as if the model had read the sentences itself.
+        model: The model that scores; the run's own by default.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`, among them the ``run_dir`` that holds the run.
+
+    Raises:
+        CoaError: any of the tree in `coa.errors`.
+    """
+    from coa.attribution.run import trace_run as run_trace
+
+    settings, own = _settings(model, options)
+    return (await run_trace(run_id, settings, how, direct=direct, emit=on_event, model=own)).trace
+
+
 async def write(
     brief: str,
     *,

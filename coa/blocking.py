@@ -71,6 +71,11 @@ def trace(source: SourceLike | Sequence[SourceLike], question: str, answer: str,
     return _run(aio.trace(source, question, answer, **options))
 
 
+def trace_run(run_id: str, **options: Any) -> Trace:
+    """Trace the answer of a finished run. See `coa.aio.trace_run`."""
+    return _run(aio.trace_run(run_id, **options))
+
+
 def verify(
     source: SourceLike | Sequence[SourceLike], claims: str | Sequence[str], **options: Any
 ) -> list[Verification]:

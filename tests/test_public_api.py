@@ -15,7 +15,7 @@ HEAVY = ("openai", "langgraph", "litellm", "numpy", "faiss", "torch", "tiktoken"
 PUBLIC = """
 Aggregation Answer Choice Chunk Citation CoaError Coverage Document Limits Message Model Pair Place Plan Query
 Reply Request Settings Source Span Task Trace TraceOptions Unread Usage Verification aggregate aio ask complete
-errors events index load plan resume stream summarize testing trace verify verify_pair write
+errors events index load plan resume stream summarize testing trace trace_run verify verify_pair write
 """.split()  # noqa: SIM905
 
 

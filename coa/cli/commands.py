@@ -22,11 +22,12 @@ def summarize(
     files: o.Files,
     options: o.RunOptions,
     manner: o.Manner,
+    tracing: o.Tracing,
     words: o.Words = None,
     focus: Annotated[str | None, typer.Option(help="What the summary should attend to.")] = None,
 ) -> None:
     """Summarise documents, with citations."""
-    carry_out(Task(kind="summary", query=focus, words=words), files, options.settings(), manner)
+    carry_out(Task(kind="summary", query=focus, words=words), files, options.settings(), manner, tracing)
 
 
 @flattened
@@ -34,6 +35,7 @@ def ask(
     files: Annotated[list[str], typer.Argument(metavar="FILE... QUESTION", help="Files, then the question.")],
     options: o.RunOptions,
     manner: o.Manner,
+    tracing: o.Tracing,
     words: o.Words = None,
     questions: o.Questions = None,
     choices: o.Choices = None,
@@ -44,6 +46,8 @@ def ask(
     if questions is not None and closed:
         raise UsageError("choices are for one question", hint="Leave --questions out, or --choices and --yes-no.")
     if questions is not None:
+        if tracing.wanted:
+            raise UsageError("answers to a file of questions are traced one by one", hint="Use coa trace RUN.")
         ask_all(files, questions, words, options.settings(), manner)
         return
     *sources, question = files
@@ -51,7 +55,7 @@ def ask(
         what = "a question" if Path(question).exists() else "a document"
         raise UsageError(f"{what} is missing", hint=_ASK_HINT)
     task = Task(kind="qa", query=question, words=words, choices=closed)
-    carry_out(task, sources, options.settings(), manner)
+    carry_out(task, sources, options.settings(), manner, tracing)
 
 
 @flattened

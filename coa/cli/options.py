@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from coa.config import Settings, load_settings
+from coa.errors import UsageError
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files or folders; - is standard input.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
@@ -99,3 +100,27 @@ class Manner(Shown):
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show calls, tokens, money and time; send nothing.")] = (
         False
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracing:
+    """Whether the result is traced to its sources at once, and where the report goes."""
+
+    trace: Annotated[bool, typer.Option("--trace", help="Say which sentences each claim rests on.")] = False
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the traceback's report; implies --trace.")
+    ] = None
+
+    def check(self, settings: Settings) -> None:
+        """Refuse what cannot be traced before anything is spent.
+
+        Raises:
+            UsageError: a trace is wanted and the run keeps no journal.
+        """
+        if self.wanted and not settings.journal:
+            raise UsageError("a trace needs the run's journal", hint="Leave --no-journal out.")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether to trace at all."""
+        return self.trace or self.html is not None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from coa.cli.console import note, write_result
-from coa.cli.options import Manner, Shown
+from coa.cli.options import Manner, Shown, Tracing
 from coa.cli.progress import Quiet, listener
 from coa.config import Settings
 from coa.errors import Interrupted, UsageError
@@ -41,10 +41,14 @@ class Stopped(Interrupted):
         self.exit_code = 128 + number
 
 
-def carry_out(task: Task, sources: list[str], settings: Settings, manner: Manner) -> None:
+def carry_out(
+    task: Task, sources: list[str], settings: Settings, manner: Manner, tracing: Tracing | None = None
+) -> None:
     """Run a task, or only plan it, and exit with the code that the result asks for."""
     from coa import api
 
+    tracing = tracing or Tracing()
+    tracing.check(settings)
     say_no_model(settings, manner)
     if manner.dry_run or _may_be_dear(settings, manner):
         plan = asyncio.run(api.plan(task, sources, settings, stdin=read_stdin))
@@ -55,7 +59,13 @@ def carry_out(task: Task, sources: list[str], settings: Settings, manner: Manner
             return
         if plan.cost_usd is not None and plan.cost_usd > ASK_ABOVE_USD:
             typer.confirm(f"This may cost up to {plan.cost_usd:.2f} USD. Go on?", abort=True, err=True)
-    show(watched(lambda emit: api.run(task, sources, settings, emit=emit, stdin=read_stdin), manner.quiet), manner)
+    answer = watched(lambda emit: api.run(task, sources, settings, emit=emit, stdin=read_stdin), manner.quiet)
+    if tracing.wanted:
+        from coa.cli.trace import show_traced
+
+        show_traced(answer, settings, manner, tracing.html)
+    else:
+        show(answer, manner)
 
 
 def say_no_model(settings: Settings, shown: Shown) -> None:

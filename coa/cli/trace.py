@@ -12,13 +12,14 @@ from coa.cli import options as o
 from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
 from coa.cli.progress import listener
-from coa.cli.run import read_stdin
+from coa.cli.run import account, as_json, read_stdin
 from coa.config import Settings
 from coa.errors import UsageError
 
 if TYPE_CHECKING:
     from coa.attribution.run import Traced
     from coa.attribution.trace import Trace, TraceOptions
+    from coa.types import Answer
 
 
 @flattened
@@ -29,7 +30,7 @@ def trace(
     source: Annotated[list[str] | None, typer.Option(help="A source of the answer; may be repeated.")] = None,
     question: Annotated[str | None, typer.Option(help="The question that was answered.")] = None,
     answer: Annotated[str | None, typer.Option(help="The answer; @FILE reads it from a file.")] = None,
-    html: o.Html = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")] = None,
     method: Annotated[str, typer.Option(help="auto, tracllm or contextcite.")] = "auto",
     scorer: Annotated[
         str, typer.Option(help="auto, logprobs, completions, ptrue, regenerate, support or hf:FOLDER.")
@@ -93,21 +94,48 @@ def _traced_answer(
         progress.close()
 
 
+def show_traced(answer: Answer, settings: Settings, shown: o.Shown, html: Path | None) -> None:
+    """A result together with its trace: one JSON object, or the text and the trace below it.
+
+    The trace may use what the run has left of its limits.
+    """
+    from coa.attribution.report import trace_to_dict, trace_to_text
+    from coa.questions import left_after
+    from coa.report import answer_to_dict, render_text
+
+    left = left_after(settings, answer.usage)
+    traced = traced_run(answer.run_id, left, None, direct=False, quiet=shown.quiet)
+    found, documents = traced.trace, traced.documents
+    _write_report(traced, html)
+    if shown.json:
+        write_result(as_json({**answer_to_dict(answer), "trace": trace_to_dict(found, documents)}), shown.output)
+    else:
+        write_result(f"{render_text(answer)}\n{trace_to_text(found, documents)}", shown.output)
+    if not shown.quiet:
+        _account(found)
+    account(answer, shown)
+
+
 def show_trace(traced: Traced, html: Path | None, shown: o.Shown) -> None:
     """Write the report where one is wanted, print the result, and say what it cost."""
-    from coa.attribution.report import trace_to_html, trace_to_json, trace_to_text
+    from coa.attribution.report import trace_to_json, trace_to_text
 
     found, documents = traced.trace, traced.documents
-    if html is not None:
-        write_result(trace_to_html(found, documents), html)
+    _write_report(traced, html)
     write_result(
         trace_to_json(found, documents) + "\n" if shown.json else trace_to_text(found, documents), shown.output
     )
     if not shown.quiet:
-        account(found)
+        _account(found)
 
 
-def account(found: Trace) -> None:
-    """What a trace cost, on standard error."""
+def _write_report(traced: Traced, html: Path | None) -> None:
+    from coa.attribution.report import trace_to_html
+
+    if html is not None:
+        write_result(trace_to_html(traced.trace, traced.documents), html)
+
+
+def _account(found: Trace) -> None:
     search = found.search
     note(f"traced: {search.calls} calls, {search.equivalents:.2f} full-context prompts, run {found.run_id}")

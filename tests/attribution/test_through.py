@@ -22,14 +22,14 @@ from coa.serving.resolve import resolve_model
 
 QUESTION = "Where did the treasurer hide the ledger of zinc?"
 FACTS = {
-    90: "The treasurer Odalys Brandt hid the ledger beneath the organ.",
-    340: "Inside the ledger of zinc the treasurer had listed forty ingots.",
+    40: "The treasurer Odalys Brandt hid the ledger beneath the organ.",
+    160: "Inside the ledger of zinc the treasurer had listed forty ingots.",
 }
 
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    lines = [f"On day {i} the ferry crossed the sound with {i + 3} crates and nobody aboard." for i in range(400)]
+    lines = [f"On day {i} the ferry crossed the sound with {i + 3} crates and nobody aboard." for i in range(190)]
     for place, fact in FACTS.items():
         lines.insert(place, fact)
     path = tmp_path / "book.txt"
@@ -88,7 +88,7 @@ async def test_an_answer_is_traced_to_its_notes_and_on_to_the_sentences(book: Pa
     # The worker that wrote the note first is found, not the last of those that handed it on.
     chunk = next(c for c in (await _chunks(book, given)) if c.index + 1 == reader.part)
     assert chunk.span.start <= found.segments[0].span.start < chunk.span.end
-    assert 0 < found.search.equivalents < 6 and found.usage.calls == found.search.calls
+    assert found.search.equivalents > 0 and found.usage.calls == found.search.calls
     again = await trace_run(answer.run_id, given)
     assert again.trace.claims == found.claims and again.trace.usage.calls == 0
 
@@ -108,7 +108,7 @@ async def test_both_hops_stand_in_every_report(book: Path, given: Settings, serv
     hops = data["claims"][0]["hops"]
     assert [hop["agent"] for hop in hops][:2] == ["manager", "worker"]
     assert hops[0]["causes"][0]["kind"] == "note" and hops[0]["causes"][0]["hop"] == 1
-    assert hops[1]["causes"][0]["quote"] in FACTS.values() and hops[1]["causes"][0]["line"] in (91, 341)
+    assert hops[1]["causes"][0]["quote"] in FACTS.values() and hops[1]["causes"][0]["line"] in (41, 161)
     text, html = trace_to_text(done.trace, done.documents), trace_to_html(done.trace, done.documents)
     assert "manager" in text and f"worker {hops[1]['part']} of {hops[1]['parts']}" in text
     assert 'class="hop"' in html and "full-context" in html
@@ -200,3 +200,20 @@ def test_the_command_goes_through_the_chain(book: Path, given: Settings, server)
     assert done.exit_code == 0, done.output
     assert [hop["agent"] for hop in json.loads(done.stdout)["claims"][0]["hops"]][:2] == ["manager", "worker"]
     assert "full-context prompts" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["ask"], ["summarize"]])
+def test_ask_and_summarize_trace_at_once(command: list[str], book: Path, given: Settings, server, tmp_path: Path):
+    runner, page = CliRunner(), tmp_path / "page.html"
+    common = ["--model", "vllm:tiny", "--base-url", server.url, "--run-dir", str(given.run_dir), "--window", "2048"]
+    words = [QUESTION] if command == ["ask"] else ["--focus", QUESTION]
+    call = [*command, str(book), *words, *common, "--topology", "chain"]
+    done = runner.invoke(app, [*call, "--html", str(page), "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["citations"] is not None and result["trace"]["claims"][0]["hops"]
+    assert result["trace"]["claims"][0]["text"] in page.read_text("utf-8")
+    plain = runner.invoke(app, [*call, "--trace"])
+    assert "the way through the agents" in plain.stdout and plain.stdout.startswith(result["text"])
+    refused = runner.invoke(app, [*call, "--trace", "--no-journal"])
+    assert isinstance(refused.exception, UsageError)
