@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from coa.aggregation.run import Aggregation
     from coa.aggregation.schema import SchemaLike
     from coa.attribution.trace import Trace, TraceOptions
+    from coa.retrieval.base import Retriever
     from coa.retrieval.index import Index
     from coa.writing.run import WriteOptions
 
@@ -295,6 +296,7 @@ async def write(
     *,
     words: int = 2_000,
     source: Sources = (),
+    found: Retriever | None = None,
     how: WriteOptions | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
@@ -306,6 +308,7 @@ async def write(
         brief: What to write.
         words: Length to reach.
         source: Documents to write from, with citations.
+        found: Finds the passages in them, such as an open `coa.index`; without it they are indexed for the run.
         how: Style, method, outline and the like; its ``words`` give way to ``words``.
         model: Name or object; see the module.
         on_event: Called with each event.
@@ -322,7 +325,7 @@ async def write(
 
     settings, own = _settings(model, options)
     how = replace(how or WriteOptions(), words=words)
-    return await run_write(brief, settings, how, _sources(source), emit=on_event, model=own)
+    return await run_write(brief, settings, how, _sources(source), found=found, emit=on_event, model=own)
 
 
 async def verify(

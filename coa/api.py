@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from coa.agents.closed import choice_in
 from coa.config import Settings, default_run_dir
@@ -24,7 +23,7 @@ from coa.runtime.journal import Journal
 from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.runs import OpenRun, Runs, Warn, open_journal
 from coa.serving.base import Model
-from coa.session import ReadStdin, Session, SourceLike, prepare
+from coa.session import Kept, ReadStdin, Session, SourceLike, name_of, prepare
 from coa.types import Answer, Coverage, Span, Task, Unread, Usage
 
 __all__ = ["plan", "resume", "run"]
@@ -65,7 +64,7 @@ async def run(
     Raises:
         CoaError: any of its subclasses; what was finished by then is in the journal.
     """
-    kept = _Kept(stdin)
+    kept = Kept(stdin)
     session = await prepare(task, sources, settings, stdin=kept.read, model=model)
     return await _finish(session, sources, kept, emit)
 
@@ -80,7 +79,11 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     """
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run_id)
-    if manifest.task.kind in ("trace", "write", "aggregate"):
+    if manifest.task.kind == "write":
+        from coa.writing.run import resume as resume_writing
+
+        return await resume_writing(manifest.run_id, settings, emit=emit, model=model)
+    if manifest.task.kind in ("trace", "aggregate"):
         raise UsageError(
             f"run {manifest.run_id!r} is taken up by its own command",
             hint=f"Give the same `coa {manifest.task.kind}` again: finished calls are kept.",
@@ -99,7 +102,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
             "order": manifest.order,
         }
     )
-    kept = _Kept(lambda: runs.stdin(manifest))
+    kept = Kept(lambda: runs.stdin(manifest))
     session = await prepare(manifest.task, manifest.sources, same, stdin=kept.read, model=model)
     try:
         check_unchanged(manifest, session.documents)
@@ -109,7 +112,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     return await _finish(session, manifest.sources, kept, emit)
 
 
-async def _finish(session: Session, sources: Sequence[SourceLike], kept: _Kept, emit: Emit) -> Answer:
+async def _finish(session: Session, sources: Sequence[SourceLike], kept: Kept, emit: Emit) -> Answer:
     mended: list[str] = []
     try:
         with _opened(session, sources, kept, mended.append) as (run_id, journal, opened):
@@ -122,29 +125,14 @@ async def _finish(session: Session, sources: Sequence[SourceLike], kept: _Kept, 
     return answer
 
 
-class _Kept:
-    """Reads standard input once and keeps it, so that the run directory can hold a copy."""
-
-    def __init__(self, read: ReadStdin | None) -> None:
-        self._read = read
-        self.data: bytes | None = None
-
-    def read(self) -> bytes:
-        if self.data is None:
-            if self._read is None:
-                raise UsageError("there is no standard input here", hint="Pass `stdin`, or name a file instead of -.")
-            self.data = self._read()
-        return self.data
-
-
 @contextmanager
 def _opened(
-    session: Session, sources: Sequence[SourceLike], kept: _Kept, warn: Warn
+    session: Session, sources: Sequence[SourceLike], kept: Kept, warn: Warn
 ) -> Generator[tuple[str, Journal, OpenRun | None]]:
     """The run's journal: on disk and locked, or in memory when the settings say so."""
     manifest = new_manifest(
         session.task,
-        [_name(source) for source in sources],
+        [name_of(source) for source in sources],
         [document.source for document in session.documents],
         model=session.model.name,
         base_url=session.settings.base_url,
@@ -201,9 +189,3 @@ def check_unchanged(manifest: Manifest, documents: Sequence[Document]) -> None:
     for source in manifest.documents:
         if now.get(source.id) != source.sha256:
             raise InputChanged(f"{source.path!r} is not what it was when run {manifest.run_id!r} began")
-
-
-def _name(source: SourceLike) -> str:
-    if isinstance(source, Document):
-        return source.path
-    return str(source) if str(source) == "-" else str(Path(source).absolute())

@@ -63,6 +63,30 @@ class TextPiece:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A text is planned: its title, and of each section its id, level (1 for chapters), title and words."""
+
+    title: str
+    sections: tuple[tuple[str, int, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionStarted:
+    """A section of a text is being written."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionDone:
+    """A section is written, with so many words; one that could not be has none, and a ``problem``."""
+
+    id: str
+    words: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
     """Something the user should know; also listed in the answer's warnings."""
 
@@ -76,7 +100,18 @@ class RunFinished:
     answer: Answer
 
 
-Event = RunStarted | StepDone | CallDone | Retrying | TextPiece | Warned | RunFinished
+Event = (
+    RunStarted
+    | StepDone
+    | CallDone
+    | Retrying
+    | TextPiece
+    | Planned
+    | SectionStarted
+    | SectionDone
+    | Warned
+    | RunFinished
+)
 Emit = Callable[[Event], None]
 
 

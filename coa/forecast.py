@@ -40,6 +40,17 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One kind of work of a run, such as planning or writing, and its share of the price."""
+
+    name: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """An upper bound of calls, tokens, money and time. A re-asked or re-split part may add calls; budgets still hold.
 
@@ -51,6 +62,7 @@ class Plan:
         cost_usd: None where no price is known; 0.0 for models that cost nothing.
         seconds: At the assumed speeds of this module; None for models that run here.
         failures: Sources that could not be loaded, with the reason.
+        stages: The same by kind of work, where a run has several.
     """
 
     model: str
@@ -69,3 +81,4 @@ class Plan:
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    stages: tuple[Stage, ...] = ()

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from coa.types import Answer, Citation, Unread
+from coa.types import Answer, Citation, Coverage, Source, Span, Unread, Usage
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _QUOTE_CHARS = 200
@@ -51,6 +51,37 @@ def answer_to_json(answer: Answer) -> str:
     return json.dumps(answer_to_dict(answer), ensure_ascii=False)
 
 
+def answer_from_json(text: str) -> Answer:
+    """An answer that `answer_to_json` wrote.
+
+    Raises:
+        RunNotFound: it is damaged.
+    """
+    from coa.errors import RunNotFound
+
+    try:
+        data: dict[str, Any] = json.loads(text)
+        coverage, usage = data["coverage"], data["usage"]
+        return Answer(
+            text=data["text"],
+            status=data["status"],
+            run_id=data["run_id"],
+            model=data["model"],
+            documents=tuple(Source(**source) for source in data["documents"]),
+            citations=tuple(_citation_from(citation) for citation in data["citations"]),
+            coverage=Coverage(
+                chunks=coverage["chunks"],
+                read=coverage["read"],
+                skipped=tuple(_unread_from(unread) for unread in coverage["skipped"]),
+                failed=tuple(_unread_from(unread) for unread in coverage["failed"]),
+            ),
+            usage=Usage(**usage),
+            warnings=tuple(data["warnings"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise RunNotFound("the run's answer is damaged", hint="Take the run up again: coa resume RUN") from None
+
+
 def render_text(answer: Answer) -> str:
     """The text and the list of its citations, safe to print: control characters of a document are shown, not obeyed.
 
@@ -92,3 +123,14 @@ def _citation(citation: Citation) -> dict[str, Any]:
 
 def _unread(unread: Unread) -> dict[str, Any]:
     return {"doc": unread.span.doc, "start": unread.span.start, "end": unread.span.end, "reason": unread.reason}
+
+
+def _citation_from(data: dict[str, Any]) -> Citation:
+    span = Span(doc=data["doc"], start=data["start"], end=data["end"])
+    claim = None if data["claim"] is None else (data["claim"][0], data["claim"][1])
+    fields = {name: data[name] for name in ("marker", "quote", "line", "page")}
+    return Citation(span=span, claim=claim, **fields)
+
+
+def _unread_from(data: dict[str, Any]) -> Unread:
+    return Unread(span=Span(doc=data["doc"], start=data["start"], end=data["end"]), reason=data["reason"])

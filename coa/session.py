@@ -51,6 +51,26 @@ class Door(Protocol):
         ...
 
 
+class Kept:
+    """Reads standard input once and keeps it, so that the run directory can hold a copy."""
+
+    def __init__(self, read: ReadStdin | None) -> None:
+        self._read = read
+        self.data: bytes | None = None
+
+    def read(self) -> bytes:
+        """What standard input held.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if self.data is None:
+            if self._read is None:
+                raise UsageError("there is no standard input here", hint="Pass `stdin`, or name a file instead of -.")
+            self.data = self._read()
+        return self.data
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A run before its first call: documents, model and plan, nothing sent yet."""
@@ -263,3 +283,10 @@ def _parts(chunks: Sequence[Chunk], documents: Sequence[Document], query: str | 
 
 async def _closed(_: Request) -> Reply:
     raise UsageError("this session only plans", hint="Use coa.run to carry it out.")
+
+
+def name_of(source: SourceLike) -> str:
+    """A source as a manifest names it, so that it is found again from any directory."""
+    if isinstance(source, Document):
+        return source.path
+    return str(source) if str(source) == "-" else str(Path(source).absolute())

@@ -19,7 +19,8 @@ from coa.retrieval.terms import word_count
 from coa.serving.base import Reply, Request
 from coa.testing import ScriptedModel
 from coa.testing.writers import biased_writer
-from coa.writing.measure import check, length_score
+from coa.writing.check import check
+from coa.writing.measure import length_score
 from coa.writing.run import WriteOptions, write
 
 BRIEF = "A guide to the sound, its ferries and its lights, for people who have just moved there."
@@ -31,7 +32,7 @@ async def measure(words: int, bias: float, method: str) -> str:
     text, _ = await written(model, words, method, parallel=8)
     sizes = [model.counter.count(request.messages[-1].content) for request in model.requests]
     length = word_count("\n".join(line for line in text.splitlines() if not line.startswith("#")))
-    findings = len(check(text)) if method == "planned" else 0
+    findings = len(check(text).findings) if method == "planned" else 0
     return (
         f"{method:11} {words:7} {bias:4} {length_score(words, length):6.1f} {len(sizes):5} "
         f"{sum(sizes):10} {max(sizes):8} {findings:9}"

@@ -35,7 +35,7 @@ def usable(reply: Reply) -> str:
         raise TruncatedReply(f"the reply of {reply.model!r} stopped {reason}")
     if not text or text.startswith("<think>"):
         raise EmptyReply(f"the model {reply.model!r} answered with nothing")
-    if len(text) <= _REFUSAL_MAX_CHARS and _REFUSAL.match(text):
+    if is_refusal(text):
         raise RefusedReply(f"the model {reply.model!r} declined to answer")
     return text
 
@@ -43,6 +43,11 @@ def usable(reply: Reply) -> str:
 def spoken(reply: Reply) -> str:
     """The reply's text without its hidden reasoning, blanks and line breaks as they came."""
     return _THINKING.sub("", reply.text)
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a short text only says that the model will not do it."""
+    return len(text) <= _REFUSAL_MAX_CHARS and _REFUSAL.match(text) is not None
 
 
 def nothing_new(text: str) -> bool:

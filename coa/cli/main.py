@@ -12,12 +12,11 @@ import typer
 
 from coa import __version__
 from coa.cli import aggregate as aggregating
-from coa.cli import commands, retrieval, runs
+from coa.cli import commands, retrieval, runs, writing
 from coa.cli import complete as completing
 from coa.cli import options as o
 from coa.cli import trace as tracing
 from coa.cli import vllm as local
-from coa.cli import write as writing
 from coa.cli.console import note, write_result
 from coa.config import load_settings
 from coa.errors import CoaError
@@ -38,11 +37,11 @@ app.command()(commands.text)
 app.command()(retrieval.index)
 app.command()(retrieval.search)
 app.command()(tracing.trace)
-app.command()(writing.write)
 app.command()(writing.check)
 app.command()(local.vllm)
 app.command("show")(runs.show_run)
 app.command()(runs.resume)
+app.add_typer(writing.write, name="write")
 app.add_typer(runs.runs, name="runs")
 
 
@@ -57,7 +56,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def plan(context: typer.Context) -> None:
     """Show what a command would cost before anything is sent: coa plan summarize book.txt."""
-    if not context.args or context.args[0] not in ("summarize", "ask", "complete", "aggregate", "verify"):
+    if not context.args or context.args[0] not in ("summarize", "ask", "complete", "aggregate", "verify", "write"):
         raise typer.BadParameter("name the command to plan, such as: coa plan summarize book.txt")
     app([*context.args, "--dry-run"], standalone_mode=False)
 

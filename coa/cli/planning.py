@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from coa.cli.run import as_json as to_json
-from coa.forecast import Alternative, Plan
+from coa.forecast import Alternative, Plan, Stage
 
 
 def render_plan(plan: Plan, *, as_json: bool) -> str:
@@ -24,6 +24,7 @@ def render_plan(plan: Plan, *, as_json: bool) -> str:
         ("reading", f"{plan.chunks} parts, topology {plan.topology}, order {plan.order}"),
         ("calls", f"{plan.calls}, of which {plan.serial_calls} must wait for one another"),
         ("tokens", f"{plan.prompt_tokens:,} in, {plan.completion_tokens:,} out, at most"),
+        *((f"  {stage.name}", _stage(stage)) for stage in plan.stages),
         ("cost", cost),
         ("time", time),
         *(("or", _alternative(other)) for other in plan.alternatives if other.topology != plan.topology),
@@ -31,6 +32,11 @@ def render_plan(plan: Plan, *, as_json: bool) -> str:
         *(("not loaded", failure) for failure in plan.failures),
     ]
     return "".join(f"{name:<11} {value}\n" for name, value in rows)
+
+
+def _stage(stage: Stage) -> str:
+    cost = "" if stage.cost_usd is None else f", {stage.cost_usd:.4f} USD"
+    return f"{stage.calls} calls, {stage.prompt_tokens:,} tokens in, {stage.completion_tokens:,} out{cost}"
 
 
 def _alternative(other: Alternative) -> str:

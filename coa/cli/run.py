@@ -17,6 +17,7 @@ from coa.cli.options import Manner, Shown, Tracing
 from coa.cli.progress import Quiet, listener
 from coa.config import Settings
 from coa.errors import Interrupted, UsageError
+from coa.forecast import Plan
 from coa.types import Answer, Task
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def carry_out(
 
             write_result(render_plan(plan, as_json=manner.json), manner.output)
             return
-        if plan.cost_usd is not None and plan.cost_usd > ASK_ABOVE_USD:
-            typer.confirm(f"This may cost up to {plan.cost_usd:.2f} USD. Go on?", abort=True, err=True)
+        _confirm(plan)
     answer = watched(lambda emit: api.run(task, sources, settings, emit=emit, stdin=read_stdin), manner.quiet)
     if tracing.wanted:
         from coa.cli.trace import show_traced
@@ -72,6 +72,12 @@ def say_no_model(settings: Settings, shown: Shown) -> None:
     """Say which engine is at work where nobody chose one."""
     if settings.model is None and not shown.quiet:
         note(_NO_MODEL)
+
+
+def ask_price(settings: Settings, manner: Manner, forecast: Callable[[], Plan]) -> None:
+    """Ask before a dear run, where somebody can be asked."""
+    if _may_be_dear(settings, manner):
+        _confirm(forecast())
 
 
 def verify_all(source: str, claims: list[str], settings: Settings, manner: Manner, *, pair: bool = False) -> None:
@@ -218,6 +224,11 @@ def _account(answer: Answer) -> None:
         f"{answer.status}: {coverage.read} of {coverage.chunks} parts read, {usage.calls} calls{replayed}, "
         f"{spent(usage)}, {usage.seconds:.1f} s, model {answer.model}, run {answer.run_id}"
     )
+
+
+def _confirm(plan: Plan) -> None:
+    if plan.cost_usd is not None and plan.cost_usd > ASK_ABOVE_USD:
+        typer.confirm(f"This may cost up to {plan.cost_usd:.2f} USD. Go on?", abort=True, err=True)
 
 
 def _may_be_dear(settings: Settings, manner: Manner) -> bool:

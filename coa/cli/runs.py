@@ -81,7 +81,13 @@ def resume(run: RunId, options: o.LimitOptions, shown: o.Shown) -> None:
     from coa import api
 
     settings = options.settings().model_copy(update={"model": None})
-    show(watched(lambda emit: api.resume(run, settings, emit=emit), shown.quiet), shown)
+    answer = watched(lambda emit: api.resume(run, settings, emit=emit), shown.quiet)
+    if answer.run_id.startswith("write-"):
+        from coa.cli.write import deliver
+
+        deliver(answer, shown)
+        return
+    show(answer, shown)
 
 
 def _runs(settings: Settings):

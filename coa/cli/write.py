@@ -1,4 +1,4 @@
-"""The commands that write and check long documents."""
+"""The command that writes a long document, and how its result is delivered."""
 
 from __future__ import annotations
 
@@ -11,75 +11,113 @@ import typer
 from coa.cli import options as o
 from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
-from coa.cli.run import PARTIAL, as_json, read_stdin, show, watched
-from coa.errors import InputNotFound
+from coa.cli.run import PARTIAL, ask_price, read_stdin, say_no_model, show, watched
+from coa.errors import InputNotFound, UsageError
+from coa.types import Answer
+
+Words = Annotated[int, typer.Option(help="Length to reach.")]
+Style = Annotated[str, typer.Option(help="How it should read.")]
+Lang = Annotated[str, typer.Option("--lang", help="The language to write in; the brief's where none is given.")]
+Parallel = Annotated[int, typer.Option(help="Chapters in the making at once.")]
 
 
 @flattened
 def write(
-    brief: Annotated[str, typer.Argument(help="What to write; @FILE reads it from a file.")],
     options: o.RunOptions,
     manner: o.Manner,
-    words: Annotated[int, typer.Option(help="Length to reach.")] = 2_000,
+    brief: Annotated[
+        str | None, typer.Argument(metavar="[PROMPT]", help="What to write; @FILE reads it from a file.")
+    ] = None,
+    words: Words = 2_000,
     source: Annotated[list[str] | None, typer.Option(help="A file or folder to write from; may be repeated.")] = None,
     outline: Annotated[Path | None, typer.Option(metavar="FILE", help="Follow this plan (YAML).")] = None,
-    plan_only: Annotated[bool, typer.Option("--plan-only", help="Make the plan and print it as YAML.")] = False,
-    style: Annotated[str, typer.Option(help="How it should read.")] = "",
-    parallel: Annotated[int, typer.Option(help="Chapters in the making at once.")] = 4,
+    series: Annotated[
+        str | None, typer.Option(metavar="UNIT:COUNT:WORDS", help="Like parts in a row, such as station:120:80.")
+    ] = None,
+    must: Annotated[
+        list[str] | None,
+        typer.Option(help="A rule for the parts: 'every: a clock', 'once 7: a bridge', 'range 3-9: rain', ..."),
+    ] = None,
+    style: Style = "",
+    lang: Lang = "",
+    parallel: Parallel = 4,
+    memory: Annotated[str, typer.Option(help="What a section is told of its chapter: auto, full or rolling.")] = "auto",
+    edits: Annotated[bool, typer.Option(help="Look over seams and contradictions at the end.")] = True,
     method: Annotated[str, typer.Option(help="planned, or agentwrite for the published flow.")] = "planned",
 ) -> None:
-    """Write a long document to a plan: -o book.md, .html, .docx, .epub or .pdf."""
-    from coa.writing.export import export
-    from coa.writing.plan import Outline
-    from coa.writing.run import WriteOptions, forecast, outline_of
-    from coa.writing.run import write as run_write
+    """Write a long document to a plan: -o book.md, .html, .docx, .epub or .pdf.
 
-    settings, text = options.settings(), _brief(brief)
+    Other verbs: coa write plan, status, redo, export, check (each with --help).
+    """
+    from coa.writing.plan import Outline
+    from coa.writing.run import WriteOptions, forecast
+    from coa.writing.run import write as run_write
+    from coa.writing.series import series_outline
+
+    settings = options.settings()
     plan = Outline.from_yaml(outline) if outline is not None else None
-    how = WriteOptions(words=plan.words if plan else words, style=style, parallel=parallel, method=method, outline=plan)
+    text = _brief(brief) if brief is not None else plan.brief if plan is not None else None
+    if text is None:
+        raise UsageError("there is nothing to write about", hint='Say what to write: coa write "A guide to ..."')
+    if series is not None or must:
+        if plan is not None:
+            raise UsageError("--series and --must do not go with --outline", hint="Put series and rules in the plan.")
+        plan = series_outline(text, series, must or [], style=style, language=lang)
+    how = WriteOptions(
+        words=plan.words if plan else words,
+        style=style,
+        language=lang,
+        parallel=parallel,
+        memory=memory,
+        edits=edits,
+        method=method,
+        outline=plan,
+    )
     if manner.dry_run:
         from coa.cli.planning import render_plan
 
         write_result(render_plan(forecast(settings, how, len(source or ())), as_json=manner.json), manner.output)
         return
-    if plan_only:
-        made = asyncio.run(outline_of(text, settings, how))
-        write_result(made.to_yaml(), manner.output)
-        return
+    say_no_model(settings, manner)
+    ask_price(settings, manner, lambda: forecast(settings, how, len(source or ())))
     answer = watched(
         lambda emit: run_write(text, settings, how, source or (), emit=emit, stdin=read_stdin), manner.quiet
     )
-    if manner.output is not None and not manner.json:
-        export(answer, manner.output)
-        if not manner.quiet:
-            note(f"{answer.status}: {answer.coverage.read} sections in {manner.output}, run {answer.run_id}")
-        if answer.status == "partial":
-            raise typer.Exit(PARTIAL)
-        return
-    show(answer, manner)
+    deliver(answer, manner)
 
 
-def check(
-    file: Annotated[Path, typer.Argument(help="A text in Markdown.")],
-    words: Annotated[int | None, typer.Option(help="Length that was asked for.")] = None,
-    json: o.Json = False,
-    debug: o.Debug = False,
+@flattened
+def plan(
+    options: o.RunOptions,
+    shown: o.Shown,
+    brief: Annotated[str, typer.Argument(metavar="PROMPT", help="What to write; @FILE reads it from a file.")],
+    words: Words = 2_000,
+    style: Style = "",
+    lang: Lang = "",
+    parallel: Parallel = 4,
 ) -> None:
-    """Check a long text without a judge: length, structure, repetition, copies, cuts, residue of prompts."""
-    from dataclasses import asdict
+    """Make the plan only and print it as YAML, to be edited and given to coa write --outline."""
+    from coa.writing.run import WriteOptions, outline_of
 
-    from coa.writing.measure import check as run_check
+    how = WriteOptions(words=words, style=style, language=lang, parallel=parallel)
+    made = asyncio.run(outline_of(_brief(brief), options.settings(), how))
+    write_result(made.model_dump_json() + "\n" if shown.json else made.to_yaml(), shown.output)
 
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputNotFound(f"{str(file)!r} cannot be read as text") from None
-    findings = run_check(text, words)
-    if json:
-        write_result(as_json({"findings": [asdict(finding) for finding in findings]}))
-    else:
-        write_result("".join(f"{each.check:<12} {each.where}: {each.value}\n" for each in findings) or "ok\n")
-    if findings:
+
+def deliver(answer: Answer, shown: o.Shown) -> None:
+    """Put a written text into a file of the format that its name asks for, or on standard output."""
+    from coa.writing.export import export
+
+    if shown.output is None or shown.json:
+        show(answer, shown)
+        return
+    export(answer, shown.output)
+    if not shown.quiet:
+        note(
+            f"{answer.status}: {answer.coverage.read} of {answer.coverage.chunks} sections in {str(shown.output)!r}, "
+            f"run {answer.run_id}"
+        )
+    if answer.status == "partial":
         raise typer.Exit(PARTIAL)
 
 

@@ -68,9 +68,10 @@ def new_manifest(
     window: int,
     topology: str,
     order: str,
+    details: str = "",
 ) -> Manifest:
-    """The manifest of a run that starts now."""
-    settings = (model, base_url or "", str(window), topology, order)
+    """The manifest of a run that starts now; ``details`` is what else determines its result."""
+    settings = (model, base_url or "", str(window), topology, order, *([details] if details else []))
     return Manifest(
         run_id=run_id_of(task, documents, settings=settings),
         created=datetime.now(UTC),

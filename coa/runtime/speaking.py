@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from coa.events import Emit, TextPiece
 from coa.serving.base import Model, Reply, Request, Streaming
+
+Watch = Callable[[str], int | None]
+Stream = Callable[[Request, Callable[[str], None]], Awaitable[Reply]]
 
 FINAL_ROLES = frozenset({"manager", "reader"})
 """Agents whose reply is the text that the user waits for."""
@@ -26,6 +31,8 @@ class Speaker:
         Raises:
             ModelError: one of its subclasses, for every failure.
         """
+        if request.watch is not None and isinstance(model, Streaming):
+            return await self._watched(model, request, request.watch(), model.stream)
         if not self._wanted(request.role):
             return await model.complete(request)
         if isinstance(model, Streaming):
@@ -33,6 +40,23 @@ class Speaker:
         reply = await model.complete(request)
         self.replayed(request.role, reply)
         return reply
+
+    async def _watched(self, model: Model, request: Request, watch: Watch, stream: Stream) -> Reply:
+        """Stream, and hang up where the watch says that it is enough."""
+        pieces: list[str] = []
+        tell = self._attempt(request.role) if self._wanted(request.role) else None
+
+        def hear(piece: str) -> None:
+            pieces.append(piece)
+            if tell is not None:
+                tell(piece)
+            if (end := watch(piece)) is not None:
+                raise _Enough(end)
+
+        try:
+            return await stream(request, hear)
+        except _Enough as enough:
+            return _cut(model, request, "".join(pieces)[: enough.end])
 
     def replayed(self, role: str, reply: Reply) -> None:
         """Tell a whole reply at once: it was known, or its model cannot stream."""
@@ -44,6 +68,21 @@ class Speaker:
 
     def _attempt(self, role: str) -> _Attempt:
         return _Attempt(self._emit, role)
+
+
+class _Enough(Exception):
+    """The watch has heard enough; not an error."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__()
+        self.end = end
+
+
+def _cut(model: Model, request: Request, text: str) -> Reply:
+    """What was heard of a reply; the server's own count of tokens never came, so that they are estimated."""
+    prompt = sum(model.counter.count(message.content) for message in request.messages)
+    spent = model.counter.count(text)
+    return Reply(text=text, finish="length", model=model.name, prompt_tokens=prompt, completion_tokens=spent)
 
 
 class _Attempt:

@@ -32,6 +32,8 @@ class Request:
         temperature: 0 for the most likely text.
         sample: Index of the draw: the same prompt drawn n times is n calls.
         seed: Passed on to servers that support it; independent of retries.
+        watch: Makes a listener for one reply: told each piece of the text, it says where the text shall end, in
+            characters, or None. Of models that stream, such a reply is cut there and finishes with ``length``.
     """
 
     messages: tuple[Message, ...]
@@ -41,6 +43,7 @@ class Request:
     temperature: float = 0.0
     sample: int = 0
     seed: int | None = None
+    watch: Callable[[], Callable[[str], int | None]] | None = field(default=None, hash=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,32 +1,23 @@
-"""The author: plans top down, writes chapters side by side and their leaves in turn, joins them under headings."""
+"""The author: writes chapters side by side and their leaves in turn, and joins them under headings."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coa.agents.fence import Fence
 from coa.agents.manager import quote_line
-from coa.errors import InvalidReply, MalformedReply
+from coa.errors import InvalidReply
 from coa.prompts import Prompts
 from coa.retrieval.terms import word_count
 from coa.runtime.together import together
-from coa.sentences import sentence_spans
-from coa.serving.base import Message, Request
 from coa.types import Evidence
-from coa.writing.allocate import MOST_WORDS, leaf_count
-from coa.writing.draft import Call, write_leaf
-from coa.writing.outlining import Line, fitted, lines_in, owned_once, sections_of, title_in
+from coa.writing import memory as told
+from coa.writing.allocate import MOST_WORDS
+from coa.writing.draft import Call, Wanted, write_leaf
 from coa.writing.plan import Outline, Section
-
-LEAVES_A_CHAPTER = 8
-RE_ASKS = 2
-OUTLINE_TOKENS = 4_000
-_MEMORY_SENTENCES = 2
-_MEMORY_WORDS = 350
-_TAIL_WORDS = 120
-_OTHERS = 12
+from coa.writing.redo import Redo
 
 FindEvidence = Callable[[Section], Sequence[Evidence]]
 
@@ -43,151 +34,168 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Author:
-    """Plans and writes through one door to the model.
+class _Place:
+    """Where a leaf stands, and what is known around it."""
 
-    Prompts depend on the plan and on the own chapter alone, so that chapters can be written in any order, side by
-    side, and a resumed run sends the same requests.
+    outline: Outline
+    chapter: Section | None
+    leaves: Sequence[Section]
+    written: Mapping[str, Written]
+    base: Sequence[Written] = ()
+
+    def before(self, leaf: Section) -> list[Written]:
+        """What was written of the own chapter, in reading order, apart from the leaf itself."""
+        return [self.written[each.id] for each in self.leaves if each.id in self.written and each.id != leaf.id]
+
+    def beside(self, leaf: Section, step: int) -> str:
+        """The text just before (-1) or just after (1) the leaf, where it is written."""
+        at = [each.id for each in self.leaves].index(leaf.id) + step
+        found = self.written.get(self.leaves[at].id) if 0 <= at < len(self.leaves) else None
+        return found.text if found else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Writes through one door to the model.
+
+    Prompts depend on the plan, on the own chapter and on those that it builds on, so that chapters can be written in
+    any order, side by side, and a resumed run sends the same requests.
 
     Attributes:
-        evidence: Finds the passages for a leaf; None writes without sources.
         parallel: Chapters in the making at once.
-        done: Called after each leaf.
+        language: The code of the language that replies must be in; None where nobody knows.
+        full: Whether a leaf is told its chapter's whole text, or the first sentences of each section.
+        evidence: Finds the passages for a leaf; None writes without sources.
+        started: Called with each leaf that is begun.
+        done: Called with each leaf that is finished.
     """
 
     call: Call
     prompts: Prompts
     fence: Fence
-    style: str = ""
     parallel: int = 1
+    language: str | None = None
+    full: bool = False
     evidence: FindEvidence | None = None
-    done: Callable[[], None] = field(default=lambda: None)
-
-    async def plan(self, brief: str, words: int) -> Outline:
-        """An outline whose budgets sum to ``words``.
-
-        Raises:
-            MalformedReply: the model gave no outline, three times.
-        """
-        count = leaf_count(words)
-        chapters = max(1, round(count / LEAVES_A_CHAPTER)) if count > LEAVES_A_CHAPTER else count
-        reply, lines = await self._lines(brief, words, chapters, "section" if chapters == count else "chapter")
-        lines = fitted(lines, chapters)
-        taken: set[str] = set()
-        title = title_in(reply) or brief.strip().splitlines()[0][:80]
-        if chapters == count:
-            sections = owned_once(sections_of(lines, words, [1] * count), taken)
-        else:
-            leaves = [count // chapters + (i < count % chapters) for i in range(chapters)]
-            parents = [s.model_copy(update={"key_points": []}) for s in sections_of(lines, words, leaves)]
-            listed = "\n".join(f"{parent.id}. {parent.title}: {parent.goal}" for parent in parents)
-            expanded = await together(self._expanded(brief, parent, listed) for parent in parents)
-            sections = [
-                parent.model_copy(update={"children": owned_once(children, taken)})
-                for parent, children in zip(parents, expanded, strict=True)
-            ]
-        return Outline(title=title, brief=brief, words=words, style=self.style, sections=sections)
+    started: Callable[[Section], None] = field(default=lambda _: None)
+    done: Callable[[Written], None] = field(default=lambda _: None)
 
     async def write(self, outline: Outline) -> list[Written]:
         """Every leaf in reading order; one that the model would not write has a ``problem`` and no text."""
         gate = asyncio.Semaphore(self.parallel)
-        done = {section.id: asyncio.Event() for section in outline.sections}
-        chapters = outline.sections if any(s.children for s in outline.sections) else _as_one(outline)
+        groups, waits = outline.chapters(), outline.waits()
+        done = [asyncio.Event() for _ in groups]
+        finished: dict[int, list[Written]] = {}
 
-        async def chapter(section: Section) -> list[Written]:
-            for other in section.depends_on:
+        async def chapter(number: int) -> None:
+            for other in sorted(waits[number]):
                 await done[other].wait()
             async with gate:
-                leaves = await self._chapter(outline, section)
-            if section.id in done:
-                done[section.id].set()
-            return leaves
+                base = [leaf for other in sorted(waits[number]) for leaf in finished[other]]
+                finished[number] = await self._chapter(outline, *groups[number], base)
+            done[number].set()
 
-        written = await together(chapter(section) for section in chapters)
-        return [leaf for leaves in written for leaf in leaves]
+        await together(chapter(number) for number in range(len(groups)))
+        return [leaf for number in range(len(groups)) for leaf in finished[number]]
 
-    async def _expanded(self, brief: str, parent: Section, chapters: str) -> list[Section]:
-        count = leaf_count(parent.words)
-        _, lines = await self._lines(brief, parent.words, count, "section", chapters, parent)
-        return sections_of(fitted(lines, count), parent.words, [1] * count, prefix=f"{parent.id}.")
+    async def again(self, outline: Outline, written: Sequence[Written], wish: Redo, number: int) -> list[Written]:
+        """The same document with one leaf written anew, the ``number``-th such wish; all others stay as they are."""
+        texts = {each.section.id: each for each in written}
+        old = texts[wish.section]
+        chapter, leaves = next(group for group in outline.chapters() if old.section in group[1])
+        place = _Place(outline=outline, chapter=chapter, leaves=leaves, written=texts)
+        self.started(old.section)
+        new, _ = await self._leaf(place, old.section, old.section.words, 1.0, wish, number)
+        self.done(new)
+        return [new if each is old else each for each in written]
 
-    async def _lines(
-        self, brief: str, words: int, count: int, unit: str, chapters: str = "", chapter: Section | None = None
-    ) -> tuple[str, list[Line]]:
-        problem = ""
-        for attempt in range(1 + RE_ASKS):
-            prompt = self.prompts["write_outline"].render(
-                brief=brief,
-                words=words,
-                count=count,
-                unit=unit,
-                chapters=chapters,
-                chapter=chapter.title if chapter else "",
-                goal=chapter.goal if chapter else "",
-                style=self.style,
-                problem=problem,
-            )
-            request = Request(
-                messages=(Message(role="user", content=prompt),),
-                role="planner",
-                inputs={"count": count, "unit": unit, "chapter": chapter.title if chapter else ""},
-                max_tokens=min(OUTLINE_TOKENS, 400 + 80 * count),
-                sample=attempt,
-            )
-            reply = (await self.call(request)).text
-            if lines := lines_in(reply):
-                return reply, lines
-            problem = "no line of it had the form asked for"
-        raise MalformedReply(f"the model gave no outline in {1 + RE_ASKS} attempts")
-
-    async def _chapter(self, outline: Outline, chapter: Section) -> list[Written]:
+    async def _chapter(
+        self, outline: Outline, chapter: Section | None, leaves: Sequence[Section], base: Sequence[Written]
+    ) -> list[Written]:
         """The leaves in turn: each knows what its chapter said; words missing or too many go to those to come."""
-        leaves = list(chapter.leaves())
-        written: list[Written] = []
+        written: dict[str, Written] = {}
+        place = _Place(outline=outline, chapter=chapter, leaves=leaves, written=written, base=base)
         bias, owed = 1.0, 0
-        for index, leaf in enumerate(leaves):
-            target = _target(leaf.words, owed, sum(each.words for each in leaves[index:]))
-            result, ratio = await self._leaf(outline, chapter, leaf, target, bias, written)
+        ahead = sum(leaf.words for leaf in leaves)
+        for index, leaf in enumerate(_in_turn(leaves)):
+            self.started(leaf)
+            last = index == len(leaves) - 1
+            target = _target(leaf.words, owed, ahead)
+            result, ratio = await self._leaf(place, leaf, target, bias, last=last)
+            ahead -= leaf.words
             owed += leaf.words - word_count(result.text)
             bias = min(1.6, max(0.4, 0.3 * bias + 0.7 * ratio if index == 0 else 0.7 * bias + 0.3 * ratio))
-            written.append(result)
-            self.done()
-        return written
+            written[leaf.id] = result
+            self.done(result)
+        return [written[leaf.id] for leaf in leaves]
 
     async def _leaf(
-        self, outline: Outline, chapter: Section, leaf: Section, target: int, bias: float, written: Sequence[Written]
+        self,
+        place: _Place,
+        leaf: Section,
+        target: int,
+        bias: float,
+        wish: Redo | None = None,
+        number: int = 0,
+        *,
+        last: bool = True,
     ) -> tuple[Written, float]:
         evidence = tuple(self.evidence(leaf)) if self.evidence else ()
-        before = [each.text for each in written]
+        before = place.before(leaf)
+        fixed = self._fixed(place, leaf, evidence, wish)
 
         def render(words: int, so_far: str, avoid: str) -> str:
-            return self.prompts["write_section"].render(
-                title=outline.title,
-                brief=outline.brief,
-                style=outline.style,
-                outline=_map(outline, chapter),
-                memory=_memory(written),
-                tail=_last_words(before[-1] if before else ""),
-                evidence="\n".join(quote_line(item) for item in evidence),
-                section=leaf.title,
-                goal=leaf.goal,
-                points="; ".join(leaf.key_points),
-                others="; ".join(_points_of_others(chapter, leaf)),
-                words=words,
-                written=_last_words(so_far, MOST_WORDS),
-                avoid=avoid,
-                open=self.fence.open,
-                close=self.fence.close,
-            )
+            written = told.last_words(so_far, MOST_WORDS)
+            return self.prompts["write_section"].render(**fixed, words=words, written=written, avoid=avoid)
 
-        offline: dict[str, object] = {"evidence": evidence, "section": leaf}
+        wanted = Wanted(
+            title=leaf.title,
+            target=target,
+            bias=bias,
+            last=last,
+            before=tuple(each.text for each in before),
+            language=self.language,
+            must=tuple(leaf.must_mention),
+            never=tuple(leaf.never_mention),
+            offline={"evidence": evidence, "section": leaf},
+            sample=2 * number,
+        )
         try:
-            draft = await write_leaf(
-                self.call, render, target, bias=bias, title=leaf.title, before=before, offline=offline
-            )
+            draft = await write_leaf(self.call, render, wanted)
         except InvalidReply as error:
             return Written(section=leaf, text="", evidence=evidence, problem=f"{error.code}: {error.message}"), bias
         return Written(section=leaf, text=draft.text, evidence=evidence, warnings=draft.warnings), draft.ratio
+
+    def _fixed(
+        self, place: _Place, leaf: Section, evidence: Sequence[Evidence], wish: Redo | None
+    ) -> dict[str, object]:
+        """The inputs of a section's prompt that stay the same while it is written."""
+        outline, before = place.outline, place.before(leaf)
+        own = told.said_so_far([e.section.title for e in before], [e.text for e in before], full=self.full)
+        base = told.said_so_far([e.section.title for e in place.base], [e.text for e in place.base])
+        return {
+            "title": outline.title,
+            "brief": told.brief_for_sections(outline.brief),
+            "style": outline.style,
+            "language": outline.language,
+            "outline": told.chapter_map(outline, place.chapter),
+            "base": base,
+            "memory": own,
+            "tail": "" if self.full else told.last_words(place.beside(leaf, -1)),
+            "after": told.first_words(place.beside(leaf, 1)),
+            "evidence": "\n".join(quote_line(item) for item in evidence),
+            "bare": "nothing" if self.evidence is not None and not evidence else "",
+            "section": leaf.title,
+            "goal": leaf.goal,
+            "points": "; ".join(leaf.key_points),
+            "must": "; ".join(leaf.must_mention),
+            "never": "; ".join(leaf.never_mention),
+            "others": "; ".join(told.points_of_others(place.leaves, leaf)),
+            "old": place.written[leaf.id].text if wish else "",
+            "note": wish.note if wish else "",
+            "open": self.fence.open,
+            "close": self.fence.close,
+        }
 
 
 def joined(outline: Outline, written: Sequence[Written]) -> str:
@@ -198,7 +206,7 @@ def joined(outline: Outline, written: Sequence[Written]) -> str:
     def add(section: Section, level: int) -> None:
         if not any(texts.get(leaf.id) for leaf in section.leaves()):
             return
-        lines.append(f"{'#' * level} {section.title}")
+        lines.append(f"{'#' * min(6, level)} {section.title}")
         if not section.children:
             lines.append(texts[section.id])
         for child in section.children:
@@ -209,44 +217,19 @@ def joined(outline: Outline, written: Sequence[Written]) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def _as_one(outline: Outline) -> list[Section]:
-    """Short documents have no chapters: all leaves are written in turn."""
-    return [Section(id="all", title=outline.title, words=outline.words, children=outline.sections)]
+def _in_turn(leaves: Sequence[Section]) -> list[Section]:
+    """The leaves of a chapter in the order in which they are written: reading order, but for what depends on others."""
+    left, order = list(leaves), list[Section]()
+    ids = {leaf.id for leaf in leaves}
+    while left:
+        ready = {leaf.id for leaf in order}
+        following = next((leaf for leaf in left if not (set(leaf.depends_on) & ids) - ready), left[0])
+        order.append(following)
+        left.remove(following)
+    return order
 
 
 def _target(words: int, owed: int, ahead: int) -> int:
-    """The leaf's share of what is still to be written."""
+    """The leaf's share of what is still to be written; ``ahead`` are the planned words of it and those after it."""
     share = words * (ahead + owed) / max(1, ahead)
     return round(min(1.5 * words, max(0.6 * words, share)))
-
-
-def _map(outline: Outline, chapter: Section) -> str:
-    """All chapters by title, the own one with its sections."""
-    lines: list[str] = []
-    for section in outline.sections:
-        lines.append(f"{section.id}. {section.title}")
-        if section.id == chapter.id:
-            lines += [f"   {child.id}. {child.title}" for child in section.children]
-    return "\n".join(lines[:60])
-
-
-def _memory(written: Sequence[Written]) -> str:
-    """The first sentences of each section so far, the latest in full length, no more than a fixed number of words."""
-    lines: list[str] = []
-    room = _MEMORY_WORDS
-    for each in reversed(written):
-        spans = list(sentence_spans(each.text))[:_MEMORY_SENTENCES]
-        line = f"{each.section.title}: {' '.join(each.text[a:b] for a, b in spans)}"
-        room -= word_count(line)
-        if room < 0:
-            break
-        lines.append(line)
-    return "\n".join(reversed(lines))
-
-
-def _last_words(text: str, words: int = _TAIL_WORDS) -> str:
-    return " ".join(text.split()[-words:])
-
-
-def _points_of_others(chapter: Section, leaf: Section) -> list[str]:
-    return [point for other in chapter.leaves() if other.id != leaf.id for point in other.key_points][:_OTHERS]

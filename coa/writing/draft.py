@@ -1,25 +1,59 @@
-"""One leaf: asked for, continued when short, trimmed when long, asked for again when it repeats, never a refusal."""
+"""One leaf: asked for, continued when short, trimmed when long, asked for again when something is wrong with it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from coa.agents.replies import usable
-from coa.errors import InvalidReply
+from coa.errors import InvalidReply, MalformedReply
 from coa.retrieval.terms import word_count
 from coa.sentences import sentence_spans
 from coa.serving.base import Message, Reply, Request
-from coa.writing.measure import COPIES_FAIL, REPEATS_FAIL, copied, cut_at_loop, repetition
+from coa.writing.guard import LoopWatch
+from coa.writing.language import language_of
+from coa.writing.measure import COPIES_FAIL, REPEATS_FAIL, copied, cut_at_loop, mentions, repetition, without_copies
 
 Call = Callable[[Request], Awaitable[Reply]]
 Render = Callable[[int, str, str], str]
-"""Renders the prompt from words to ask for, what is written of the section so far, and what to avoid."""
+"""Renders the prompt from words to ask for, what is written of the section so far, and what to do otherwise."""
 
-SHORT, LONG, TRIM_TO = 0.8, 1.25, 1.05
+SHORT, SHORT_INSIDE = 0.93, 0.65
+LONG, LONG_INSIDE, TRIM_TO = 1.1, 1.25, 1.05
+"""Shares of the target; inside a chapter more may be missing or too much, since the sections to come make up for it."""
+
 FIXES = 2
 TOKENS_A_WORD = 3
 _ASK_AT_MOST, _ASK_AT_LEAST = 1200, 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a leaf is to be.
+
+    Attributes:
+        title: Its heading, taken out where the model repeats it.
+        target: Words wanted.
+        bias: Words that the model gives for each that is asked, as learned so far.
+        last: Whether no section comes after it that could make up for missing words.
+        before: Texts that must not be repeated.
+        language: The code of the language that it must be in; None where any will do.
+        must: Phrases that it must mention.
+        never: Phrases that it must not mention.
+        offline: Values for an engine that reads values instead of prompts.
+        sample: The draw to begin with.
+    """
+
+    title: str
+    target: int
+    bias: float = 1.0
+    last: bool = True
+    before: Sequence[str] = ()
+    language: str | None = None
+    must: Sequence[str] = ()
+    never: Sequence[str] = ()
+    offline: Mapping[str, object] = field(default_factory=dict[str, object])
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,66 +71,61 @@ class Draft:
     warnings: tuple[str, ...] = ()
 
 
-async def write_leaf(
-    call: Call,
-    render: Render,
-    target: int,
-    *,
-    bias: float,
-    title: str,
-    before: Sequence[str],
-    offline: dict[str, object],
-) -> Draft:
-    """Write about ``target`` words.
-
-    Args:
-        call: The run's door to the model.
-        render: See `Render`.
-        target: Words wanted.
-        bias: Words that the model gives for each that is asked, as learned so far.
-        title: Its heading, taken out where the model repeats it.
-        before: Texts that must not be repeated.
-        offline: Values for an engine that reads values instead of prompts.
+async def write_leaf(call: Call, render: Render, wanted: Wanted) -> Draft:
+    """Write about ``wanted.target`` words.
 
     Raises:
-        InvalidReply: refused or empty, twice.
+        InvalidReply: refused, empty or in a wrong language, twice.
     """
-    asked = _asked(target, bias)
-    text = _clean(await _said(call, render(asked, "", ""), asked, offline), title)
+    asked = _asked(wanted.target, wanted.bias)
+    text, cut = await _said(call, render(asked, "", ""), asked, wanted)
     ratio = word_count(text) / asked
-    if problem := _repeats(text, before):
-        text = _clean(await _said(call, render(asked, "", problem), asked, offline), title)
-    warnings: tuple[str, ...] = ()
-    if _repeats(text, before):
-        text, warnings = cut_at_loop(text), ("it repeats itself or earlier text; what could be cut was cut",)
+    if problem := _wrong(text, wanted):
+        text, cut = await _said(call, render(asked, "", problem), asked, wanted)
+    if wanted.language and (found := language_of(text)) not in (None, wanted.language):
+        raise MalformedReply(f"the model wrote in {found!r}, not in {wanted.language!r}")
+    text, warnings = _without_repeats(text, wanted)
+    text = await _continued(call, render, text, wanted, SHORT if cut or wanted.last else SHORT_INSIDE)
+    text, more = _ruled(_trimmed(text, wanted), wanted)
+    return Draft(text=text, ratio=ratio, warnings=(*warnings, *more))
+
+
+async def _continued(call: Call, render: Render, text: str, wanted: Wanted, short: float) -> str:
+    """The text made longer while it has less than its share of the target."""
     for _ in range(FIXES):
-        missing = target - word_count(text)
-        if not text or missing <= (1 - SHORT) * target:
+        missing = wanted.target - word_count(text)
+        if not text or missing <= (1 - short) * wanted.target:
             break
-        more = _asked(missing, bias)
-        added = _clean(await _said(call, render(more, text, ""), more, offline), title)
-        if _repeats(f"{text}\n\n{added}", before) or not added:
+        more = _asked(missing, wanted.bias)
+        added, _ = await _said(call, render(more, text, ""), more, wanted)
+        longer = f"{text}\n\n{added}"
+        if not added or _repeats(longer, wanted.before) or _foreign(added, wanted):
             break
-        text = f"{text}\n\n{added}"
-    return Draft(text=_trimmed(text, target), ratio=ratio, warnings=warnings)
+        text = longer
+    return text
 
 
 def _asked(target: int, bias: float) -> int:
     return round(min(_ASK_AT_MOST, max(_ASK_AT_LEAST, target / bias)))
 
 
-async def _said(call: Call, prompt: str, words: int, offline: dict[str, object]) -> str:
-    """The text of one reply; a cut one up to its last whole sentence. A refusal is asked once more."""
+async def _said(call: Call, prompt: str, words: int, wanted: Wanted) -> tuple[str, bool]:
+    """The text of one reply, and whether it was cut off: then to its last whole sentence. A refusal is asked again."""
     request = Request(
         messages=(Message(role="user", content=prompt),),
         role="writer",
-        inputs={**offline, "words": words},
+        inputs={**wanted.offline, "words": words},
         max_tokens=max(256, TOKENS_A_WORD * words),
+        sample=wanted.sample,
+        watch=LoopWatch,
     )
     try:
-        return _text(await call(request))
+        reply = await call(request)
+        text = _text(reply)
     except InvalidReply:
-        return _text(await call(replace(request, sample=1)))
+        reply = await call(replace(request, sample=wanted.sample + 1))
+        text = _text(reply)
+    return _clean(text, wanted.title), reply.finish == "length"
 
 
 def _text(reply: Reply) -> str:
@@ -115,8 +144,24 @@ def _clean(text: str, title: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("#")).strip()
 
 
+def _wrong(text: str, wanted: Wanted) -> str:
+    """What is wrong with a first draft, in words for the model; empty when nothing is."""
+    if repeats := _repeats(text, wanted.before):
+        return f"Do not repeat: {repeats}"
+    if _foreign(text, wanted):
+        return f"Write in this language: {wanted.language}"
+    if missing := [phrase for phrase in wanted.must if not mentions(text, phrase)]:
+        return f"It must mention: {'; '.join(missing)}"
+    if strange := [phrase for phrase in wanted.never if mentions(text, phrase)]:
+        return f"It must not mention: {'; '.join(strange)}"
+    return ""
+
+
+def _foreign(text: str, wanted: Wanted) -> bool:
+    return wanted.language is not None and language_of(text) not in (None, wanted.language)
+
+
 def _repeats(text: str, before: Sequence[str]) -> str:
-    """What is wrong, in words for the model; empty when nothing is."""
     if repetition(text) > REPEATS_FAIL:
         return "the same phrases again and again"
     if copied(text, before) > COPIES_FAIL:
@@ -124,13 +169,41 @@ def _repeats(text: str, before: Sequence[str]) -> str:
     return ""
 
 
-def _trimmed(text: str, target: int) -> str:
+def _without_repeats(text: str, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
+    if not _repeats(text, wanted.before):
+        return text, ()
+    cut = cut_at_loop(without_copies(text, wanted.before))
+    if not cut:
+        raise MalformedReply("the model only repeated earlier text")
+    return cut, ("it repeats itself or earlier text; what could be cut was cut",)
+
+
+def _ruled(text: str, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
+    """Without sentences that mention what must not be mentioned; what is missing is said."""
+    warnings: list[str] = []
+    for phrase in wanted.never:
+        if mentions(text, phrase):
+            text = _without(text, phrase)
+            warnings.append(f"sentences that mention {phrase!r} were taken out")
+    warnings += [f"it does not mention {phrase!r}" for phrase in wanted.must if not mentions(text, phrase)]
+    return text, tuple(warnings)
+
+
+def _without(text: str, phrase: str) -> str:
+    kept: list[str] = []
+    for paragraph in text.split("\n\n"):
+        sentences = [paragraph[start:end] for start, end in sentence_spans(paragraph)]
+        kept.append(" ".join(sentence for sentence in sentences if not mentions(sentence, phrase)))
+    return "\n\n".join(paragraph for paragraph in kept if paragraph)
+
+
+def _trimmed(text: str, wanted: Wanted) -> str:
     """Without the last sentences where it is too long."""
-    if word_count(text) <= LONG * target:
+    if word_count(text) <= (LONG if wanted.last else LONG_INSIDE) * wanted.target:
         return text
     kept = 0
     for _, end in sentence_spans(text):
-        if kept and word_count(text[:end]) > TRIM_TO * target:
+        if kept and word_count(text[:end]) > TRIM_TO * wanted.target:
             break
         kept = end
     return text[:kept]

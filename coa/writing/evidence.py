@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import log
 
 from coa.documents import Document
-from coa.retrieval.index import Index
+from coa.retrieval.base import Retriever
 from coa.retrieval.terms import terms, word_count
 from coa.sentences import sentence_spans
 from coa.types import Evidence, Span
@@ -18,15 +18,22 @@ PASSAGES = 5
 _TITLE_WORDS = 3
 
 
-def found_for(outline: Outline, index: Index, tag: str) -> dict[str, tuple[Evidence, ...]]:
-    """The passages for each leaf, by its id; markers are unique in the document."""
+async def found_for(
+    outline: Outline, retriever: Retriever, documents: Sequence[Document], tag: str
+) -> dict[str, tuple[Evidence, ...]]:
+    """The passages for each leaf, by its id; markers are unique in the document.
+
+    Only passages that stand in one of the documents to the letter count: a retriever is not believed.
+    """
+    by_id = {document.id: document for document in documents}
     found: dict[str, tuple[Evidence, ...]] = {}
     for number, leaf in enumerate(outline.leaves()):
-        query = " ".join([leaf.title, leaf.goal, *leaf.key_points]).strip() or outline.brief
-        hits = index.find(query, PASSAGES)
+        query = " ".join([leaf.title, leaf.goal, *leaf.key_points, *leaf.must_mention]).strip() or outline.brief
+        hits = await retriever.search(query, PASSAGES)
+        standing = [hit for hit in hits[:PASSAGES] if (d := by_id.get(hit.span.doc)) and d.read(hit.span).strip()]
         found[leaf.id] = tuple(
-            Evidence(marker=f"{tag}{number * PASSAGES + i}", span=hit.span, quote=hit.text)
-            for i, hit in enumerate(hits, 1)
+            Evidence(marker=f"{tag}{number * PASSAGES + i}", span=hit.span, quote=by_id[hit.span.doc].read(hit.span))
+            for i, hit in enumerate(standing, 1)
         )
     return found
 

@@ -1,29 +1,25 @@
-"""What can be measured of a text without a judge: length, repetition, copies, cuts, refusals."""
+"""What can be measured of a text without a judge: length, repetition, copies, what it mentions."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from coa.retrieval.terms import word_count
+from coa.retrieval.terms import terms
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
-_CONTROL = re.compile(r"<\|[a-z_]+\|>|\$(?:STEP|PLAN|TEXT|INST)\$|\{\{")
-_ENDINGS = tuple(".!?…\"”')]。！？」』:|`*")
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_HAN, _PLAIN_WORD = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"\b[a-zA-Z]+\b")
 WINDOW, STEP = 300, 100
 REPEATS_FAIL, COPIES_FAIL = 0.3, 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that is wrong with a text."""
+def longwriter_count(text: str) -> int:
+    """Words as LongBench-Write's own script counts them: Chinese characters and runs of plain Latin letters.
 
-    check: str
-    where: str
-    value: float | str
+    Cyrillic, Korean and digits count as nothing there, and accents cut words: to compare with published scores only.
+    """
+    return len(_HAN.findall(text)) + len(_PLAIN_WORD.findall(text))
 
 
 def length_score(asked: int, written: int) -> float:
@@ -35,9 +31,17 @@ def length_score(asked: int, written: int) -> float:
     return 100 * max(0.0, 1 - (asked / written - 1) / 2)
 
 
+def distinct(text: str, n: int, window: int = 1_000) -> float:
+    """Mean share of distinct n-grams in windows of 1,000 words; it falls with length, hence the fixed window."""
+    words = words_of(text)
+    starts = range(0, max(1, len(words) - window + 1), window)
+    shares = [1 - _repeated(words[i : i + window], n) for i in starts]
+    return sum(shares) / len(shares)
+
+
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, as repetition is counted."""
-    return _WORD.findall(text.lower())
+    return WORD.findall(text.lower())
 
 
 def repetition(text: str, n: int = 4) -> float:
@@ -57,6 +61,30 @@ def copied(text: str, before: Iterable[str], n: int = 8) -> float:
     return sum(gram in known for gram in own) / len(own)
 
 
+def loop_share(words: Sequence[str], n: int = 4) -> float:
+    """The share of repeated n-grams in the last 300 words: how much a text goes round in circles at its end."""
+    return _repeated(words[-WINDOW:], n)
+
+
+def without_copies(text: str, before: Iterable[str], n: int = 8) -> str:
+    """The text without the sentences that stand in earlier texts already."""
+    from coa.sentences import sentence_spans
+
+    known = {gram for other in before for gram in _grams(words_of(other), n)}
+    paragraphs: list[str] = []
+    for paragraph in text.split("\n\n"):
+        sentences = [paragraph[start:end] for start, end in sentence_spans(paragraph)]
+        fresh = [sentence for sentence in sentences if not _known(words_of(sentence), known, n)]
+        paragraphs.append(" ".join(fresh))
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def mentions(text: str, phrase: str) -> bool:
+    """Whether a text holds a phrase, or all its words that carry meaning (lexical: synonyms do not count)."""
+    wanted = set(terms(phrase))
+    return " ".join(words_of(phrase)) in " ".join(words_of(text)) or (bool(wanted) and wanted <= set(terms(text)))
+
+
 def cut_at_loop(text: str) -> str:
     """The text up to where it begins to repeat itself: whole sentences only."""
     from coa.sentences import sentence_spans
@@ -72,57 +100,13 @@ def cut_at_loop(text: str) -> str:
     return text[:kept]
 
 
-def check(markdown: str, words: int | None = None) -> list[Finding]:
-    """All checks of a finished Markdown text; an empty list when nothing is wrong."""
-    findings: list[Finding] = []
-    markdown = _without_references(markdown)
-    if words is not None and (score := length_score(words, word_count(_HEADING.sub("", markdown)))) < 95:
-        findings.append(Finding(check="length_score", where="document", value=round(score, 1)))
-    sections = _sections(markdown)
-    if sum(line.startswith("# ") for line in markdown.splitlines()) != 1:
-        findings.append(Finding(check="structure", where="document", value="there must be one title"))
-    before: list[str] = []
-    for title, level, body in sections:
-        findings += [Finding(check=name, where=title, value=value) for name, value in _wrong(body, before)]
-        if level > 1 and not body.strip() and not _has_children(title, sections):
-            findings.append(Finding(check="structure", where=title, value="the section is empty"))
-        before.append(body)
-    return findings
-
-
-def _wrong(body: str, before: Sequence[str]) -> Iterable[tuple[str, float | str]]:
-    if (value := repetition(body)) > REPEATS_FAIL:
-        yield "repetition", round(value, 3)
-    if (value := copied(body, before)) > COPIES_FAIL:
-        yield "copied", round(value, 3)
-    if match := _CONTROL.search(body):
-        yield "residue", match[0]
-    prose = body.rstrip()
-    if prose and not prose.endswith(_ENDINGS) and not prose.splitlines()[-1].lstrip().startswith(("|", "-", "#", "[")):
-        yield "truncation", prose[-40:]
-
-
-def _without_references(markdown: str) -> str:
-    """References quote the sources: they are neither the text nor copies in it."""
-    return markdown.partition("\n## References\n")[0]
-
-
-def _sections(markdown: str) -> list[tuple[str, int, str]]:
-    matches = list(_HEADING.finditer(markdown))
-    ends = [match.start() for match in matches[1:]] + [len(markdown)]
-    return [
-        (match[1], len(match[0]) - len(match[0].lstrip("#")), markdown[match.end() : end])
-        for match, end in zip(matches, ends, strict=True)
-    ]
-
-
-def _has_children(title: str, sections: Sequence[tuple[str, int, str]]) -> bool:
-    index = next(i for i, section in enumerate(sections) if section[0] == title)
-    return index + 1 < len(sections) and sections[index + 1][1] > sections[index][1]
-
-
 def _grams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def _known(words: Sequence[str], known: set[tuple[str, ...]], n: int) -> bool:
+    grams = _grams(words, n)
+    return bool(grams) and sum(gram in known for gram in grams) > len(grams) / 2
 
 
 def _repeated(words: Sequence[str], n: int) -> float:

@@ -9,6 +9,9 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from coa.errors import UsageError
+from coa.writing.yaml_lines import line_of
+
+LEAVES_A_CHAPTER = 8
 
 
 class Constraint(BaseModel):
@@ -20,7 +23,7 @@ class Constraint(BaseModel):
     text: str
     start: int = 1
     stop: int | None = None
-    step: int = Field(1, ge=1)
+    step: int = Field(default=1, ge=1)
 
     def units(self, count: int) -> list[int]:
         """The units, from 1, that must hold the text; ``once`` means ``start``, ranges include both ends.
@@ -60,6 +63,8 @@ class Section(BaseModel):
     goal: str = ""
     words: int = Field(ge=1)
     key_points: list[str] = []
+    must_mention: list[str] = []
+    never_mention: list[str] = []
     depends_on: list[str] = []
     children: list[Section] = []
 
@@ -77,6 +82,9 @@ class Outline(BaseModel):
     Attributes:
         brief: What was asked for.
         words: The target; the sections' budgets sum to it.
+        language: What it is written in; empty where that is the brief's.
+        series: Like parts in a row, in place of ``sections``: they are made of it by code.
+        rules: What the parts of the series must mention, or must not.
         sections: Chapters, or leaves where the text is short.
     """
 
@@ -86,11 +94,51 @@ class Outline(BaseModel):
     brief: str
     words: int = Field(ge=1)
     style: str = ""
+    language: str = ""
+    series: Series | None = None
+    rules: list[Constraint] = []
     sections: list[Section] = Field(min_length=1)
 
     def leaves(self) -> list[Section]:
         """All leaves in reading order."""
         return [leaf for section in self.sections for leaf in section.leaves()]
+
+    def chapters(self) -> list[tuple[Section | None, list[Section]]]:
+        """What is written in turn: each chapter with its leaves; leaves without a chapter in groups of eight."""
+        groups: list[tuple[Section | None, list[Section]]] = []
+        for section in self.sections:
+            if section.children:
+                groups.append((section, list(section.leaves())))
+            elif groups and groups[-1][0] is None and len(groups[-1][1]) < LEAVES_A_CHAPTER:
+                groups[-1][1].append(section)
+            else:
+                groups.append((None, [section]))
+        return groups
+
+    def waits(self) -> list[set[int]]:
+        """For each of `chapters`, the numbers of those that must be written before it."""
+        groups = self.chapters()
+        home = {leaf.id: number for number, (_, leaves) in enumerate(groups) for leaf in leaves}
+        found: list[set[int]] = []
+        for number, (chapter, leaves) in enumerate(groups):
+            named = {name for each in ([chapter] if chapter else leaves) for name in _named(each)}
+            wanted = {home[leaf.id] for each in _walk(self.sections) if each.id in named for leaf in each.leaves()}
+            found.append(wanted - {number})
+        return found
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:
+        """A series in place of sections is expanded by code."""
+        if not isinstance(data, dict) or not cast("dict[str, Any]", data).get("series"):
+            return cast("Any", data)
+        given = dict(cast("dict[str, Any]", data))
+        if given.get("sections"):
+            return given
+        series = Series.model_validate(given["series"])
+        rules = [Constraint.model_validate(rule) for rule in given.get("rules") or ()]
+        sections = compile_series(series, rules)
+        return {**given, "sections": sections, "words": given.get("words") or series.count * series.words_each}
 
     @model_validator(mode="after")
     def _check(self) -> Outline:
@@ -106,7 +154,8 @@ class Outline(BaseModel):
             if unknown := set(section.depends_on) - set(ids):
                 raise ValueError(f"section {section.id} depends on {min(unknown)!r}, which does not exist")
         _check_points(self.leaves())
-        in_order([(section.id, section.depends_on) for section in self.sections])
+        in_order(_edges(everything))
+        in_order([(str(number), [str(other) for other in others]) for number, others in enumerate(self.waits())])
         return self
 
     def to_yaml(self) -> str:
@@ -114,6 +163,8 @@ class Outline(BaseModel):
         import yaml
 
         data = self.model_dump(exclude_defaults=True)
+        if self.series is not None and self.sections == compile_series(self.series, self.rules):
+            del data["sections"]
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
     @classmethod
@@ -136,7 +187,7 @@ class Outline(BaseModel):
             raise UsageError(f"{path}:{line}: no valid YAML", hint="Check indentation and quotes there.") from None
         except ValidationError as error:
             first = error.errors()[0]
-            line = _line_of(path.read_text("utf-8"), first["loc"])
+            line = line_of(path.read_text("utf-8"), first["loc"])
             raise UsageError(f"{path}:{line}: {first['msg']}", hint="Mend the plan there and try again.") from None
 
 
@@ -164,14 +215,14 @@ def compile_series(series: Series, constraints: Sequence[Constraint]) -> list[Se
     for constraint in constraints:
         for unit in constraint.units(series.count):
             wanted.setdefault(unit, []).append(constraint.text)
-    forbidden = "; ".join(each.text for each in constraints if each.kind == "forbid")
-    goal = f"Do not mention: {forbidden}" if forbidden else ""
+    forbidden = [each.text for each in constraints if each.kind == "forbid"]
     return [
         Section(
             id=str(i),
             title=f"{series.unit} {i}",
-            goal="; ".join([*wanted.get(i, ()), *([goal] if goal else [])]),
             words=series.words_each,
+            must_mention=wanted.get(i, []),
+            never_mention=forbidden,
         )
         for i in range(1, series.count + 1)
     ]
@@ -183,6 +234,21 @@ def _walk(sections: Sequence[Section]) -> Iterator[Section]:
         yield from _walk(section.children)
 
 
+def _named(section: Section) -> Iterator[str]:
+    for each in _walk([section]):
+        yield from each.depends_on
+
+
+def _edges(everything: Sequence[Section]) -> list[tuple[str, list[str]]]:
+    """What must be written before what: the leaves of a section before those that depend on it."""
+    leaves = {section.id: [leaf.id for leaf in section.leaves()] for section in everything}
+    edges: dict[str, list[str]] = {}
+    for section in everything:
+        for leaf in leaves[section.id]:
+            edges.setdefault(leaf, []).extend(below for name in section.depends_on for below in leaves[name])
+    return list(edges.items())
+
+
 def _check_points(leaves: Sequence[Section]) -> None:
     owners: dict[str, str] = {}
     for leaf in leaves:
@@ -190,28 +256,3 @@ def _check_points(leaves: Sequence[Section]) -> None:
             key = " ".join(point.lower().split())
             if owners.setdefault(key, leaf.id) != leaf.id:
                 raise ValueError(f"sections {owners[key]} and {leaf.id} both own the point {point!r}")
-
-
-def _line_of(text: str, path: Sequence[Any]) -> int:
-    """The line of a value in a YAML document, as near as the path leads."""
-    import yaml
-
-    # PyYAML has no types: its nodes are handled as Any here and nowhere else.
-    module: Any = yaml
-    node: Any = module.compose(text, Loader=module.SafeLoader)
-    for key in path:
-        found = _child(node, key)
-        if found is None:
-            break
-        node = found
-    return int(node.start_mark.line) + 1 if node is not None else 1
-
-
-def _child(node: Any, key: Any) -> Any:
-    entries: Any = getattr(node, "value", None)
-    if not isinstance(entries, list):
-        return None
-    if node.id == "mapping":
-        return next((value for name, value in cast("list[tuple[Any, Any]]", entries) if name.value == key), None)
-    items = cast("list[Any]", entries)
-    return items[key] if isinstance(key, int) and key < len(items) else None

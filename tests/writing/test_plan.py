@@ -120,10 +120,11 @@ def test_a_series_puts_each_constraint_into_its_units():
         Constraint(kind="forbid", text="dragons"),
     ]
     leaves = compile_series(series, rules)
-    assert len(leaves) == 120 and all("a clock" in leaf.goal and "dragons" in leaf.goal for leaf in leaves)
-    assert [leaf.id for leaf in leaves if "a bridge" in leaf.goal] == ["7"]
-    assert [leaf.id for leaf in leaves if "rain" in leaf.goal] == ["10", "11", "12"]
-    assert [leaf.id for leaf in leaves if "a market" in leaf.goal] == ["5", "30", "55", "80", "105"]
+    assert len(leaves) == 120
+    assert all("a clock" in leaf.must_mention and leaf.never_mention == ["dragons"] for leaf in leaves)
+    assert [leaf.id for leaf in leaves if "a bridge" in leaf.must_mention] == ["7"]
+    assert [leaf.id for leaf in leaves if "rain" in leaf.must_mention] == ["10", "11", "12"]
+    assert [leaf.id for leaf in leaves if "a market" in leaf.must_mention] == ["5", "30", "55", "80", "105"]
     Outline(title="t", brief="b", words=9600, sections=leaves)
     for bad in (Constraint(kind="once", text="x", start=121), Constraint(kind="range", text="x", start=3, stop=2)):
         with pytest.raises(ValueError):

@@ -17,8 +17,9 @@ from coa.retrieval.terms import word_count
 from coa.serving.base import Reply, Request
 from coa.testing import ScriptedModel
 from coa.testing.writers import biased_writer
+from coa.writing.check import check
 from coa.writing.export import export, html_of, markdown_of
-from coa.writing.measure import check, length_score
+from coa.writing.measure import length_score
 from coa.writing.plan import Outline
 from coa.writing.run import WriteOptions, forecast, outline_of, write
 
@@ -40,7 +41,7 @@ async def test_the_length_is_kept_whatever_the_model_tends_to(words: int, bias: 
     model = biased_writer(bias)
     answer = await write(BRIEF, settings(tmp_path, journal=False), WriteOptions(words=words, parallel=8), model=model)
     assert answer.status == "complete" and length_score(words, length(answer.text)) >= 95
-    assert check(answer.text, words) == []
+    assert check(answer.text, words).findings == ()
     prompts = [model.counter.count(request.messages[-1].content) for request in model.requests]
     assert max(prompts) < 8_000
     planned = [request for request in model.requests if request.role == "planner"]
@@ -156,7 +157,7 @@ async def test_a_cut_reply_ends_with_a_whole_sentence_and_is_continued(tmp_path:
         return said
 
     answer = await write(BRIEF, settings(tmp_path), WriteOptions(words=1200), model=ScriptedModel(reply))
-    assert check(answer.text, 1200) == [] and answer.status == "complete"
+    assert check(answer.text, 1200).findings == () and answer.status == "complete"
 
 
 async def test_a_model_that_cannot_plan_is_asked_three_times(tmp_path: Path):

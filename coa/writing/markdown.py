@@ -1,0 +1,76 @@
+"""A Markdown text as its checks and its exports see it: headings, parts, prose, notes, and faults of form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_HEADING = re.compile(r"^(#{1,6}) +(.+?) *#* *$", re.MULTILINE)
+_FENCE = re.compile(r"^(```+|~~~+).*?^\1 *$", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^\|.*\|? *$", re.MULTILINE)
+_RULER = re.compile(r"^\|?[\s:|-]+\|?$")
+_NOTE_BODY = re.compile(r"^\[\^[^\]]+\]:.*(?:\n(?: {4}|\t).*)*\n?", re.MULTILINE)
+_NOTE_MARK = re.compile(r"\[\^([^\]\s]+)\](?!:)")
+_NOTE_NAME = re.compile(r"^\[\^([^\]\s]+)\]:", re.MULTILINE)
+_CONTENTS = re.compile(r"^## Contents\n+(?:\s*[-*] .*\n)+\n?", re.MULTILINE)
+REFERENCES = "\n## References\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What stands between a heading and the next one."""
+
+    title: str
+    level: int
+    body: str
+
+
+def without_apparatus(markdown: str) -> str:
+    """Without contents, notes and references, which quote the sources: they are no text and no copies in it."""
+    return _NOTE_BODY.sub("", _CONTENTS.sub("", markdown.partition(REFERENCES)[0]))
+
+
+def headings(text: str) -> list[tuple[int, str]]:
+    """Level and title of each heading outside of code."""
+    return [(len(match[1]), match[2]) for match in _HEADING.finditer(_FENCE.sub("", text))]
+
+
+def parts(text: str) -> list[Part]:
+    """The text cut at its headings; what stands before the first one is left out."""
+    matches = list(_HEADING.finditer(text))
+    ends = [match.start() for match in matches[1:]] + [len(text)]
+    return [
+        Part(title=match[2], level=len(match[1]), body=text[match.end() : end])
+        for match, end in zip(matches, ends, strict=True)
+    ]
+
+
+def prose(text: str) -> str:
+    """Without headings, code and tables."""
+    return _TABLE.sub("", _HEADING.sub("", _FENCE.sub("", text))).strip()
+
+
+def faults(markdown: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with the form: the name of the check, and what."""
+    bare = _FENCE.sub("", markdown)
+    if re.search(r"^(```+|~~~+)", bare, re.MULTILINE):
+        yield "markdown", "a code fence is not closed"
+    for block in re.findall(r"(?:^\|.*\n?)+", bare, re.MULTILINE):
+        cells = {_cells(row) for row in block.strip().splitlines()}
+        if len(cells) > 1:
+            yield "markdown", f"rows of a table have {min(cells)} to {max(cells)} cells"
+        elif not any(_RULER.match(row) for row in block.splitlines()[1:2]):
+            yield "markdown", "a table has no line below its head"
+    used, known = set(_NOTE_MARK.findall(bare)), set(_NOTE_NAME.findall(bare))
+    for name in sorted(used - known):
+        yield "citations", f"note {name} is referred to and not there"
+    for name in sorted(known - used):
+        yield "citations", f"note {name} is there and not referred to"
+    for paragraph in bare.split("\n\n"):
+        if paragraph.count("**") % 2:
+            yield "markdown", f"a ** is not closed: {paragraph.strip()[:40]}"
+
+
+def _cells(row: str) -> int:
+    return len(re.split(r"(?<!\\)\|", row.strip().strip("|")))
