@@ -91,16 +91,20 @@ async def ask(
     *,
     words: int | None = None,
     choices: Sequence[str] = (),
+    retrieve: int | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
     **options: Any,
 ) -> Answer:
     """Answer a question about one or more documents, with citations. Arguments as in `summarize`.
 
+    With ``retrieve`` the passages that bear on the question are read alone, so many tokens of them; the source may then
+    be the folder or the address of an index.
+
     With ``choices``, such as ``("yes", "no")``, the question is a closed one: ``answer.choice`` says which was chosen,
     or that the document does not decide it. The text begins with it and says why.
     """
-    task = Task(kind="qa", query=question, words=words, choices=tuple(choices))
+    task = Task(kind="qa", query=question, words=words, choices=tuple(choices), retrieve=retrieve)
     settings, own = _settings(model, options)
     return await api.run(task, _sources(source), settings, emit=on_event, model=own)
 

@@ -166,11 +166,11 @@ async def prepare(
     order = resolve_order(settings.order)
     if settings.topology != AUTO:
         resolve_pipeline(settings.topology)
-    material = None
-    if task.place is not None:
-        material = await asyncio.to_thread(_gathered, sources, task.place)
-        documents, failures = (material.bundle.document,), ()
-    else:
+    if task.retrieve is not None:
+        model = model or resolve_model(settings)
+    material, failures = await _material(task, sources, stdin, model)
+    documents = (material.bundle.document,) if material is not None else ()
+    if material is None:
         documents, failures = await load_sources(sources, stdin)
     model = model or resolve_model(settings)
     fallbacks = resolve_fallbacks(settings)
@@ -205,6 +205,22 @@ async def prepare(
     )
 
 
+async def _material(
+    task: Task, sources: Sequence[SourceLike], stdin: ReadStdin | None, model: Model | None
+) -> tuple[Material | None, tuple[LoadFailure, ...]]:
+    """What is read where the documents are not read whole: files of a repository, or passages."""
+    if task.place is not None:
+        return await asyncio.to_thread(_gathered, sources, task.place), ()
+    if task.retrieve is None or model is None:
+        return None, ()
+    from coa.retrieval.reading import indexed, passages, passages_of
+
+    if (address := indexed(sources)) is not None:
+        return await asyncio.to_thread(passages_of, address, task, model.counter), ()
+    documents, failures = await load_sources(sources, stdin)
+    return await asyncio.to_thread(passages, documents, task, model.counter), failures
+
+
 def _gathered(sources: Sequence[SourceLike], place: Place) -> Material:
     """What is read for a completion: a repository is one folder."""
     repo, *more = sources
@@ -226,6 +242,8 @@ def _check(task: Task, sources: Sequence[SourceLike]) -> None:
         raise UsageError("no document was given", hint="Name at least one file, or - for standard input.")
     if task.kind in ("qa", "verify") and not (task.query and task.query.strip()):
         raise UsageError("no question was given", hint='Put the question last: coa ask book.txt "Who ...?"')
+    if task.retrieve is not None and task.retrieve < 1:
+        raise UsageError(f"{task.retrieve} tokens of passages cannot be read", hint="Give --retrieve 1 or more.")
     if task.kind == "complete" and task.place is None:
         raise UsageError("no place was given", hint="Make the task with coa.code.completion.completion_task.")
     if task.choices:
@@ -289,4 +307,5 @@ def name_of(source: SourceLike) -> str:
     """A source as a manifest names it, so that it is found again from any directory."""
     if isinstance(source, Document):
         return source.path
-    return str(source) if str(source) == "-" else str(Path(source).absolute())
+    text = str(source)
+    return text if text == "-" or "://" in text else str(Path(source).absolute())

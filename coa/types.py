@@ -181,6 +181,7 @@ class Task:
         words: Length to aim at; None leaves it to the pipeline.
         place: Of a completion.
         choices: Of a closed question, at least two.
+        retrieve: Tokens of passages to read, chosen by their bearing on the query; None reads everything.
     """
 
     kind: Literal["summary", "qa", "verify", "complete", "aggregate", "trace", "write"]
@@ -188,6 +189,7 @@ class Task:
     words: int | None = None
     place: Place | None = None
     choices: tuple[str, ...] = ()
+    retrieve: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

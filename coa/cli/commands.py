@@ -40,6 +40,7 @@ def ask(
     questions: o.Questions = None,
     choices: o.Choices = None,
     yes_no: o.YesNo = False,
+    retrieve: o.Retrieve = None,
 ) -> None:
     """Answer a question about documents, with citations."""
     closed = ("yes", "no") if yes_no else _choices(choices)
@@ -48,13 +49,13 @@ def ask(
     if questions is not None:
         if tracing.wanted:
             raise UsageError("answers to a file of questions are traced one by one", hint="Use coa trace RUN.")
-        ask_all(files, questions, words, options.settings(), manner)
+        ask_all(files, questions, Task(kind="qa", words=words, retrieve=retrieve), options.settings(), manner)
         return
     *sources, question = files
     if not sources:
         what = "a question" if Path(question).exists() else "a document"
         raise UsageError(f"{what} is missing", hint=_ASK_HINT)
-    task = Task(kind="qa", query=question, words=words, choices=closed)
+    task = Task(kind="qa", query=question, words=words, choices=closed, retrieve=retrieve)
     carry_out(task, sources, options.settings(), manner, tracing)
 
 

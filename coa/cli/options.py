@@ -24,6 +24,10 @@ Choices = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="A closed question: the answer is one of these (or A|B).")
 ]
 YesNo = Annotated[bool, typer.Option("--yes-no", help="A closed question: the answer is yes or no.")]
+Retrieve = Annotated[
+    int | None,
+    typer.Option(metavar="TOKENS", help="Read the passages that bear on the question alone; FILE may be an index."),
+]
 RunDir = Annotated[Path | None, typer.Option(help="Where runs are kept.")]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, ending in /v1.")]
 Model = Annotated[

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -121,10 +122,11 @@ def _verdict(result: Verification) -> str:
     return f"{result.verdict.upper()}: {result.claim}\n{without_head(text) if text else text}"
 
 
-def ask_all(sources: list[str], path: str, words: int | None, settings: Settings, manner: Manner) -> None:
+def ask_all(sources: list[str], path: str, kind: Task, settings: Settings, manner: Manner) -> None:
     """Ask the questions of a file one after the other, and print one JSON object a line, or texts one below the other.
 
-    The limits of the settings hold for all of them together. Asked again, answered questions cost nothing.
+    ``kind`` says how to answer each. The limits of the settings hold for all of them together. Asked again, answered
+    questions cost nothing.
     """
     from coa import api
     from coa.questions import left_after, read_questions
@@ -138,7 +140,7 @@ def ask_all(sources: list[str], path: str, words: int | None, settings: Settings
     printed: list[str] = []
     partial = False
     for question in questions:
-        task = Task(kind="qa", query=question.text, words=words)
+        task = replace(kind, query=question.text)
         answer = watched(
             lambda emit, task=task, left=settings: api.run(task, sources, left, emit=emit, stdin=stdin), manner.quiet
         )

@@ -144,6 +144,10 @@ class Store(Protocol):
         """The text of a document, or a stretch of it; empty where there is no such document."""
         ...
 
+    def document(self, doc: str) -> Document | None:
+        """A document as it was put in, with its pages; without the bytes that its characters came from."""
+        ...
+
     def put(self, records: Sequence[Record]) -> list[str]:
         """Insert documents, each in place of what its path held; all of them or none.
 

@@ -7,7 +7,17 @@ from pathlib import Path
 from coa.retrieval.base import Store
 from coa.retrieval.qdrant.client import SCHEMES
 from coa.retrieval.qdrant.store import QdrantStore
+from coa.retrieval.sqlite.database import FILE
 from coa.retrieval.sqlite.store import SQLiteStore
+
+
+def is_index(address: str | Path) -> bool:
+    """Whether an address is a store's, or a folder that holds one."""
+    return _scheme(address) in SCHEMES or (Path(address) / FILE).is_file()
+
+
+def _scheme(address: str | Path) -> str:
+    return address.partition(":")[0] if isinstance(address, str) else ""
 
 
 def open_store(address: str | Path, *, create: bool = False) -> Store:
@@ -22,6 +32,6 @@ def open_store(address: str | Path, *, create: bool = False) -> Store:
         UnusableIndex: there is no store, or none that this program can use.
         StorageFailed: it cannot be reached, read or written.
     """
-    if str(address).partition(":")[0] in SCHEMES:
+    if _scheme(address) in SCHEMES:
         return QdrantStore(str(address))
     return SQLiteStore(Path(address), create=create)

@@ -104,6 +104,7 @@ def starts_empty(open_again: Open) -> None:
         _check(store.sources() == [] and store.embedding is None, "a new store is not empty")
         _check(store.search_lexical(["lantern"], 5) == {}, "words were found in an empty store")
         _check(store.units([1, 2]) == [] and store.lacking(5) == [], "units in an empty store")
+        _check(store.document("light") is None, "a document in an empty store")
         _check(store.text("light") == "" and not store.remove("light.md"), "a document in an empty store")
 
 
@@ -306,6 +307,9 @@ def _opened(open_again: Open) -> Generator[Store]:
 
 def _stands_as_it_was(store: Store, expected: Record) -> None:
     doc = expected.document
+    again = store.document(doc.id)
+    _check(again is not None and again.source == doc.source and again.text == doc.text, f"the document {doc.id!r}")
+    _check(again is not None and again.source_map.pages == doc.source_map.pages, f"the pages of {doc.id!r}")
     _check(store.text(doc.id) == doc.text and store.text(doc.id, 3, 9) == doc.text[3:9], f"the text of {doc.id!r}")
     units = store.units(store.find(condition({"doc": doc.id}), _MOST))
     _check(len(units) == len(expected.entries), f"{len(units)} units of {doc.id!r}, not {len(expected.entries)}")

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from coa.documents import Document, SourceMap
 from coa.errors import UsageError
 from coa.retrieval.base import TEXT, Embedding, Entry, Record, Unit
 from coa.retrieval.filters import Condition
@@ -93,6 +94,15 @@ class QdrantStore:
         found = self._client.call("retrieve", collection_name=self._documents, ids=ids, with_payload=True)
         whole = "".join(_open(one.payload["text"]) for one in sorted(found, key=lambda one: one.id))
         return whole[start - first * _PIECE : stop - first * _PIECE]
+
+    def document(self, doc: str) -> Document | None:
+        """A document as it was put in, with its pages."""
+        row = self._row("source.id", doc)
+        if row is None:
+            return None
+        said = row["source"]
+        places = SourceMap(pages=tuple(row["pages"]))
+        return Document(id=doc, path=said["path"], text=self.text(doc), sha256=said["sha256"], source_map=places)
 
     def put(self, records: Sequence[Record]) -> list[str]:
         """Insert documents, one after the other, each in place of what its path held."""
@@ -222,8 +232,9 @@ class QdrantStore:
             [(first + 1 + at, {}, {"number": number, "text": _close(piece)}) for at, piece in enumerate(pieces)],
         )
         self._put_units(record, number, doc, kept)
+        pages = list(document.source_map.pages)
         said = {"id": doc, "path": document.path, "sha256": document.sha256, "chars": len(document.text)}
-        self._upsert(self._documents, [(first, {}, {"number": number, "row": True, "source": said})])
+        self._upsert(self._documents, [(first, {}, {"number": number, "row": True, "source": said, "pages": pages})])
         return doc
 
     def _put_units(self, record: Record, number: int, doc: str, kept: dict[str, list[NDArray[np.float32]]]) -> None:

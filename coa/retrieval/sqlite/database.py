@@ -20,7 +20,7 @@ _SCHEMA = """
 create table meta (key text primary key, value text not null) without rowid;
 create table documents (
     number integer primary key autoincrement, doc text not null unique, path text not null unique,
-    sha256 text not null, chars integer not null
+    sha256 text not null, chars integer not null, pages text not null
 );
 create table pieces (
     number integer not null, at integer not null, text blob not null, primary key (number, at)

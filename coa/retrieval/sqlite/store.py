@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coa.documents import Document, SourceMap
 from coa.retrieval.base import Embedding, Record, Unit
 from coa.retrieval.filters import Condition
 from coa.retrieval.refusals import refuse_other
@@ -79,6 +80,19 @@ class SQLiteStore:
         with self._db.reading() as connection:
             row = connection.execute("select number, chars from documents where doc = ?", (doc,)).fetchone()
             return rows.read_text(connection, row[0], start, row[1] if end is None else end) if row else ""
+
+    def document(self, doc: str) -> Document | None:
+        """A document as it was put in, with its pages."""
+        with self._db.reading() as connection:
+            row = connection.execute(
+                "select number, path, sha256, chars, pages from documents where doc = ?", (doc,)
+            ).fetchone()
+            if row is None:
+                return None
+            number, path, digest, chars, pages = row
+            text = rows.read_text(connection, number, 0, chars)
+        places = SourceMap(pages=tuple(json.loads(pages)))
+        return Document(id=doc, path=path, text=text, sha256=digest, source_map=places)
 
     def put(self, records: Sequence[Record]) -> list[str]:
         """Insert documents in one transaction, each in place of what its path held."""
@@ -178,7 +192,8 @@ def _put(connection: sqlite3.Connection, record: Record) -> str:
     if number is None:
         doc = _free_id(connection, document.id)
     cursor = connection.execute(
-        "insert into documents values (?, ?, ?, ?, ?)", (number, doc, path, document.sha256, len(document.text))
+        "insert into documents values (?, ?, ?, ?, ?, ?)",
+        (number, doc, path, document.sha256, len(document.text), json.dumps(document.source_map.pages)),
     )
     number = number if number is not None else int(cursor.lastrowid or 0)
     rows.write_text(connection, number, document.text)
