@@ -27,7 +27,7 @@ from coa.runtime.prices import price_for
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import is_assumed, window_of
-from coa.split import split
+from coa.split import split, split_at
 from coa.types import Chunk, Place, Task, Usage
 
 SourceLike = str | Path | Document
@@ -136,6 +136,7 @@ class Session:
             prompts=self.ctx.prompts,
             fence=self.ctx.fence,
             task=self.task,
+            labels=self.ctx.labels,
         )
         return Job(
             documents=self.documents,
@@ -175,7 +176,14 @@ async def prepare(
     model = model or resolve_model(settings)
     fallbacks = resolve_fallbacks(settings)
     window_tokens = settings.window or await default_window(model, *fallbacks)
-    ctx = Context(call=_closed, counter=model.counter, prompts=Prompts(), fence=fence_for(documents), task=task)
+    ctx = Context(
+        call=_closed,
+        counter=model.counter,
+        prompts=Prompts(),
+        fence=fence_for(documents),
+        task=task,
+        labels=await asyncio.to_thread(_labels, documents),
+    )
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
     said: tuple[str, ...] = ()
@@ -219,6 +227,17 @@ async def _material(
         return await asyncio.to_thread(passages_of, address, task, model.counter), ()
     documents, failures = await load_sources(sources, stdin)
     return await asyncio.to_thread(passages, documents, task, model.counter), failures
+
+
+def _labels(documents: Sequence[Document]) -> tuple[str, str]:
+    """See `Context.labels`."""
+    ids = [document.id for document in documents] if len(documents) > 1 else []
+    speakers = [turn.speaker for document in documents for turn in document.turns]
+    return max(ids, key=_bytes, default=""), max(speakers, key=_bytes, default="")
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _gathered(sources: Sequence[SourceLike], place: Place) -> Material:
@@ -285,7 +304,9 @@ async def load_sources(
 def _split(documents: Sequence[Document], budget: int, model: Model) -> tuple[Chunk, ...]:
     chunks: list[Chunk] = []
     for document in documents:
-        for chunk in split(document, budget, model.counter):
+        turns = [turn.start for turn in document.turns]
+        pieces = split_at(document, turns, budget, model.counter) if turns else split(document, budget, model.counter)
+        for chunk in pieces:
             chunks.append(Chunk(index=len(chunks), span=chunk.span, tokens=chunk.tokens))
     return tuple(chunks)
 

@@ -8,8 +8,9 @@ again for each chunk, as Algorithm 2 of arXiv 2406.02818 prints it, is slow and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from coa.errors import UsageError
@@ -65,6 +66,37 @@ def split(document: Document, budget: int, counter: TokenCounter, *, overlap: in
         Chunk(index=index, span=Span(doc=document.id, start=start, end=end), tokens=tokens)
         for index, (start, end, tokens) in enumerate(pieces)
     ]
+
+
+def split_at(document: Document, starts: Sequence[int], budget: int, counter: TokenCounter) -> list[Chunk]:
+    """Split a document at some of its places only, such as the turns of a conversation.
+
+    Args:
+        document: What to split.
+        starts: Ascending offsets at which a chunk may begin.
+        budget: Tokens of a chunk.
+        counter: Counts tokens.
+
+    Returns:
+        Chunks that cover the document; a stretch between two places that is larger than the budget is split further.
+    """
+    edges = sorted({0, *starts, len(document.text)})
+    chunks: list[Chunk] = []
+
+    def close(start: int, end: int) -> None:
+        for a, b, tokens in split_text(document.text, budget, counter, start, end):
+            chunks.append(Chunk(index=len(chunks), span=document.span(a, b), tokens=tokens))
+
+    begin, size = 0, 0
+    for start, end in pairwise(edges):
+        tokens = counter.count(document.text[start:end])
+        if size and size + tokens > budget:
+            close(begin, start)
+            begin, size = start, 0
+        size += tokens
+    if begin < len(document.text):
+        close(begin, len(document.text))
+    return chunks
 
 
 def split_text(

@@ -218,9 +218,15 @@ class Notes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """The text that one worker reads, with its place: part ``part`` (from 1) of ``parts``."""
+    """The text that one worker reads, with its place: part ``part`` (from 1) of ``parts``.
+
+    ``document`` is the id of its document where there are several, ``speaker`` who is speaking where it begins in the
+    middle of a turn; else they are empty.
+    """
 
     text: str
     span: Span
     part: int
     parts: int
+    document: str = ""
+    speaker: str = ""

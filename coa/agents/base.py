@@ -25,13 +25,25 @@ REPAIR_RESERVE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What an agent works with. ``call`` is the run's one door to the model: journal, limits, budget, retries."""
+    """What an agent works with.
+
+    Attributes:
+        call: The run's one door to the model: journal, limits, budget, retries.
+        labels: The longest id of a document, where there are several so that it matters which one a fact is from, and
+            the longest name of a speaker: a prompt must have room for them.
+    """
 
     call: Callable[[Request], Awaitable[Reply]]
     counter: TokenCounter
     prompts: Prompts
     fence: Fence
     task: Task
+    labels: tuple[str, str] = ("", "")
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several documents."""
+        return bool(self.labels[0])
 
 
 @runtime_checkable

@@ -24,7 +24,7 @@ class Manager:
         task, fence = ctx.task, ctx.fence
         values: dict[str, object] = {
             "notes": notes.text,
-            "evidence": "\n".join(quote_line(item) for item in quotes),
+            "evidence": "\n".join(quote_line(item, ctx) for item in quotes),
             "open": fence.open,
             "close": fence.close,
         }
@@ -83,6 +83,7 @@ def place_values(place: Place, query: str | None) -> dict[str, object]:
     return {"query": query or "", "file": place.file, "lines": place.lines}
 
 
-def quote_line(item: Evidence) -> str:
-    """How a quote is shown to the manager."""
-    return f"[{item.marker}] {' '.join(item.quote.split())}"
+def quote_line(item: Evidence, ctx: Context | None = None) -> str:
+    """How a quote is shown to the manager, with its document where there are several."""
+    document = f"({item.span.doc}) " if ctx is not None and ctx.several else ""
+    return f"[{item.marker}] {document}{' '.join(item.quote.split())}"

@@ -42,8 +42,10 @@ class Worker:
         name = "worker_summary"
         if task.place is not None:
             name, values = "worker_code", {**values, "query": task.query, "file": task.place.file}
-        elif task.query is not None:
-            name, values["query"] = "worker_query", task.query
+        else:
+            values |= {"document": passage.document, "speaker": passage.speaker}
+            if task.query is not None:
+                name, values["query"] = "worker_query", task.query
         system = ctx.prompts["worker_system"].render(open=fence.open, close=fence.close, tag=fence.tag)
         return Request(
             messages=(

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from coa.documents.document import Document
+from coa.documents.document import SOURCE_CODE, Document
 from coa.types import Answer, Citation, Coverage, Span, Unread
 
 HEAD = "==== FILE {path} ====\n"
@@ -84,7 +84,7 @@ def bundle(name: str, path: str, members: Sequence[Document], ends: Mapping[str,
         text = member.text[: (ends or {}).get(member.id, len(member.text))]
         pieces.append(f"{head}{text.rstrip(chr(10))}\n\n")
         size += len(pieces[-1])
-    document = _document(name, path, "".join(pieces), "text/x-source")
+    document = _document(name, path, "".join(pieces), SOURCE_CODE)
     return Bundle(document=document, members=tuple(members), starts=tuple(starts))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from coa.code.ignored import Ignored
 from coa.code.languages import language_of
 from coa.documents.decode import decode
-from coa.documents.document import Document
+from coa.documents.document import SOURCE_CODE, Document
 from coa.errors import InputNotFound, InputTooLarge, InputUnreadable, UnsafeInput
 
 _SKIPPED = frozenset(
@@ -124,6 +124,6 @@ def _document(root: Path, path: str, data: bytes) -> Document:
         path=str(root / path),
         text=decoded.text,
         sha256=hashlib.sha256(data).hexdigest(),
-        media_type="text/x-source",
+        media_type=SOURCE_CODE,
         source_map=decoded.source_map,
     )

@@ -6,7 +6,11 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from coa.documents.turns import Turn, turns_in
 from coa.types import Source, Span
+
+SOURCE_CODE = "text/x-source"
+"""The media type of code: read as it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,18 @@ class Document:
         # A character that stands for undecodable bytes has no form in an old encoding: it counts as one byte.
         errors = "surrogatepass" if table.encoding.startswith("utf") else "replace"
         return table.bytes_at[run] + len(before.encode(table.encoding, errors))
+
+    @cached_property
+    def turns(self) -> tuple[Turn, ...]:
+        """Where somebody begins to speak, if the text is a conversation; else nothing."""
+        return () if self.media_type == SOURCE_CODE else turns_in(self.text)
+
+    def interrupted(self, offset: int) -> str | None:
+        """Who is speaking where a stretch begins in the middle of a turn; None at a turn's beginning."""
+        turn = bisect_right(self.turns, offset, key=lambda each: each.start) - 1
+        if turn < 0 or self.turns[turn].start == offset:
+            return None
+        return self.turns[turn].speaker
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -17,6 +17,7 @@ from coa.documents.html import read_html
 from coa.documents.limits import Limits
 from coa.documents.pdf import read_pdf
 from coa.documents.subtitles import is_subtitles, read_subtitles
+from coa.documents.turns import read_transcript
 from coa.errors import (
     EmptyDocument,
     EncryptedDocument,
@@ -207,6 +208,8 @@ def _parse_text(data: bytes, name: str) -> Document:
         return _document(
             data, name, read_subtitles(decoded), "text/vtt" if suffix == ".vtt" else "application/x-subrip"
         )
+    if suffix == ".json" and (transcript := read_transcript(decoded.text)) is not None:
+        return _document(data, name, _plain(transcript, (), decoded.warnings), "application/json")
     return _document(data, name, decoded, "text/markdown" if suffix in _MARKDOWN_NAMES else "text/plain")
 
 

@@ -9,6 +9,7 @@ from coa.documents.decode import Decoded
 from coa.documents.document import Document, SourceMap
 
 _CUE = re.compile(r"^(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{3})[ \t]*-->[^\n]*\n", re.MULTILINE)
+_VOICE = re.compile(r"<v(?:\.[\w.]+)?\s+([^>\n]+)>")
 _TAG = re.compile(r"</?[a-zA-Z][^>\n]*>")
 
 
@@ -42,7 +43,7 @@ def _cues(text: str) -> list[tuple[str, int, str]]:
     cues: list[tuple[str, int, str]] = []
     for match, end in zip(matches, ends, strict=True):
         body = text[match.end() : end].split("\n\n")[0]
-        said = " ".join(_TAG.sub("", body).split())
+        said = " ".join(_TAG.sub("", _VOICE.sub(r"\1: ", body)).split())
         if said:
             hours, minutes, seconds = match[1] or "0", match[2], match[3]
             cues.append((f"{int(hours):02}:{int(minutes):02}:{seconds}", match.start(), said))

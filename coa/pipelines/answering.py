@@ -29,7 +29,7 @@ def _quotes_that_fit(notes: Notes, window: Window, job: Job) -> tuple[Evidence, 
     room = window.room_for_quotes(notes.tokens)
     fitting: list[Evidence] = []
     for item in notes.evidence:
-        room -= job.ctx.counter.count(quote_line(item)) + 1
+        room -= job.ctx.counter.count(quote_line(item, job.ctx)) + 1
         if room < 0:
             break
         fitting.append(item)

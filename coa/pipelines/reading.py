@@ -64,8 +64,15 @@ def _head(span: Span, state: State, job: Job) -> Span:
 
 
 def _request(piece: Span, part: int, state: State, job: Job) -> Request:
-    text = job.document(piece.doc).read(piece)
-    passage = Passage(text=text, span=piece, part=part, parts=len(job.chunks))
+    document = job.document(piece.doc)
+    passage = Passage(
+        text=document.read(piece),
+        span=piece,
+        part=part,
+        parts=len(job.chunks),
+        document=piece.doc if job.ctx.several else "",
+        speaker=document.interrupted(piece.start) or "",
+    )
     return Worker().request(passage, state.notes, job.ctx, max_tokens=state.window.notes)
 
 

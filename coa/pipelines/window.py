@@ -7,7 +7,7 @@ notes and the reply, so that its prompts overflow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coa.agents.base import REPAIR_RESERVE, Context, prompt_tokens
 from coa.agents.manager import Manager
@@ -63,7 +63,9 @@ def divide(size: int, ctx: Context) -> Window:
     Raises:
         WindowTooSmall: if no text would fit.
     """
-    worker = Worker().request(_NO_PASSAGE, Notes(), ctx, max_tokens=_NOTES_CAP)
+    document, speaker = ctx.labels
+    empty = replace(_NO_PASSAGE, document=document, speaker=speaker)
+    worker = Worker().request(empty, Notes(), ctx, max_tokens=_NOTES_CAP)
     manager = Manager().request(Notes(), (), ctx, max_tokens=_ANSWER_CAP)
     window = Window(
         size=size,
