@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 
 from coa.config import Settings
@@ -64,10 +65,23 @@ def _scripted(name: str, settings: Settings, _: Mapping[str, str]) -> Model:
     return load_script(name, window=settings.window)
 
 
+def _reader(name: str, settings: Settings, _: Mapping[str, str]) -> Model:
+    from coa.testing.reader.local import WINDOW, ReaderModel
+
+    return ReaderModel(Path(name) if name else None, window=settings.window or WINDOW)
+
+
 PROVIDERS: Mapping[str, Build] = MappingProxyType(
-    {"offline": _offline, "openai": _openai, "vllm": _vllm, "litellm": _litellm, "scripted": _scripted}
+    {
+        "offline": _offline,
+        "openai": _openai,
+        "vllm": _vllm,
+        "litellm": _litellm,
+        "scripted": _scripted,
+        "reader": _reader,
+    }
 )
-_NAMELESS = frozenset({"offline"})
+_NAMELESS = frozenset({"offline", "reader"})
 
 
 def resolve_model(settings: Settings, env: Mapping[str, str] = os.environ) -> Model:
@@ -114,5 +128,13 @@ def _from_entry_point(provider: str) -> Build | None:
 
 def _forms() -> str:
     others = sorted({found.name for found in entry_points(group=ENTRY_POINTS)} - set(PROVIDERS))
-    known = ["offline", "offline:EMBEDDER", "openai:NAME", "vllm:NAME", "litellm:PROVIDER/NAME", "scripted:FILE"]
+    known = [
+        "offline",
+        "offline:EMBEDDER",
+        "openai:NAME",
+        "vllm:NAME",
+        "litellm:PROVIDER/NAME",
+        "scripted:FILE",
+        "reader",
+    ]
     return f"Give one of {', '.join([*known, *(f'{name}:NAME' for name in others)])}."

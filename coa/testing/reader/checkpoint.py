@@ -11,16 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from coa.testing.reader.model import Network, as_llama, llama_config
+from coa.testing.reader.prompting import TEMPLATE
 from coa.testing.reader.tokenizer import build
 
 WINDOW = 16_384
-TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}Answer: {{ message['content'] }}{{ eos_token }}\n"
-    "{% else %}{{ message['content'] }}\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}Answer:{% endif %}"
-)
-"""The reader was trained on contents that follow each other, and on ``Answer:`` before what it says."""
 
 
 def save(network: Network, folder: Path) -> None:

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from coa.testing.reader import load, tasks
@@ -30,6 +31,7 @@ from coa.testing.reader.measures import (
     streaming_only,
 )
 from coa.testing.reader.reading import Reading
+from coa.testing.reader.served import same_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Measured:
         return f"| {self.gate} | {self.goal} | {share} | {verdict} |"
 
 
+HEAD = "| gate | goal | measured | met |\n|---|---|---|---|\n"
 GATES = (
     Gate("6 facts in filler, 256 tokens", exact(tokens=256, facts=6, mix=PLAIN)),
     Gate("6 facts in filler, 1k tokens", exact(tokens=1000, facts=6, mix=PLAIN)),
@@ -109,13 +112,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--n", type=int, default=200, help="answers for each gate")
     parser.add_argument("--only", help="gates whose name holds this")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--server", help="also compare with a server of this reader: http://127.0.0.1:8000/v1")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args(argv)
     model, tokenizer = load(options.folder)
     reading = Reading(model.to(options.device), tokenizer)
-    sys.stdout.write("| gate | goal | measured | met |\n|---|---|---|---|\n")
+    sys.stdout.write(HEAD)
     found: list[Measured] = []
-    for gate in GATES:
+    served = Gate("vLLM's text is that of transformers", partial(same_text, base_url=options.server), least=1.0)
+    for gate in [*GATES, served] if options.server else GATES:
         if options.only is None or options.only in gate.name:
             found.append(measured(gate, reading, options.n))
             sys.stdout.write(found[-1].row + "\n")

@@ -79,11 +79,11 @@ class Layer(nn.Module):
         for head in range(shape.kv_heads):
             self.k.bias[head * shape.head_dim : head * shape.head_dim + fast] = strength
 
-    def forward(self, stream: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, stream: Tensor, cos: Tensor, sin: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Shapes: stream (batch, length, width); cos, sin (batch, 1, length, head_dim / 2)."""
         shape = self.shape
         batch, length, _ = stream.shape
-        hidden = F.rms_norm(stream, (shape.width,), self.before_attention, shape.epsilon)
+        hidden = F.rms_norm(stream, (shape.width,), self.before_attention, shape.epsilon).to(dtype)
         query = self.q(hidden).view(batch, length, shape.heads, shape.head_dim).transpose(1, 2)
         key = self.k(hidden).view(batch, length, shape.kv_heads, shape.head_dim).transpose(1, 2)
         value = self.v(hidden).view(batch, length, shape.kv_heads, shape.head_dim).transpose(1, 2)
@@ -91,7 +91,7 @@ class Layer(nn.Module):
             turned(query, cos, sin), turned(key, cos, sin), value, is_causal=True, enable_gqa=True
         )
         stream = stream + self.o(attended.transpose(1, 2).reshape(batch, length, -1))
-        hidden = F.rms_norm(stream, (shape.width,), self.before_network, shape.epsilon)
+        hidden = F.rms_norm(stream, (shape.width,), self.before_network, shape.epsilon).to(dtype)
         return stream + self.down(F.silu(self.gate(hidden)) * self.up(hidden))
 
 
@@ -112,15 +112,15 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(Layer(shape, first=number == 0) for number in range(shape.layers))
         self.last = nn.Parameter(torch.ones(shape.width))
 
-    def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
-        """Hidden states (batch, length, width) of ids (batch, length) at those positions."""
+    def forward(self, ids: Tensor, positions: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Hidden states (batch, length, width) of ids (batch, length) at those positions; matrices in ``dtype``."""
         half = self.shape.head_dim // 2
         turn = self.shape.theta ** (-torch.arange(half, device=ids.device) / half)
         angles = positions[:, None, :, None] * turn
         cos, sin = angles.cos(), angles.sin()
         stream = self.pieces(ids)
         for layer in self.layers:
-            stream = layer(stream, cos, sin)
+            stream = layer(stream, cos, sin, dtype)
         return F.rms_norm(stream, (self.shape.width,), self.last, self.shape.epsilon)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from coa.prompts import Prompts
 from coa.serving.base import Reply, Request
 from coa.testing.reader.documents import Asked, Mix, Text, write
 from coa.testing.reader.lexicon import ABSENT, SHORTLY
+from coa.testing.reader.prompting import segments
 from coa.testing.reader.world import Fact, World
 from coa.tokens import EstimateCounter
 from coa.types import Evidence, Notes, Passage, Span, Task
@@ -26,6 +27,8 @@ NOTHING = "NO NEW INFORMATION"
 _LETTERS = "bcdfghjklmnpqrstvwxz"
 _LIMITS = (64, 128, 256, 300, 400, 512, 1024, 2048)
 _BRIEF = 0.08
+_WORN = 0.2
+_INSTRUCTS = 40
 _SPAN = Span(doc="", start=0, end=0)
 
 
@@ -49,8 +52,9 @@ class Exercise:
 
 
 def chat(request: Request) -> str:
-    """The prompt as the reader's chat template renders it: the contents in their order, then ``Answer:``."""
-    return "\n".join([*(message.content for message in request.messages), "Answer:"])
+    """The prompt of a request without earlier answers, as the reader's chat template renders it."""
+    (text,) = segments(request.messages)
+    return text
 
 
 def plain(text: str, question: str) -> str:
@@ -133,6 +137,19 @@ def _context(rng: random.Random, task: Task) -> Context:
     return Context(call=_never, counter=_COUNTER, prompts=_PROMPTS, fence=fence, task=task)
 
 
+def _worn(world: World, prompt: str, fence: Fence) -> str:
+    """The prompt, now and then without some lines of its instructions: the reader should survive their rewording."""
+    if world.rng.random() >= _WORN:
+        return prompt
+    kept, inside = list[str](), False
+    for line in prompt.split("\n"):
+        inside = line == fence.open or (inside and line != fence.close)
+        instructs = not inside and len(line) > _INSTRUCTS and not any(mark in line for mark in "[:<")
+        if not instructs or world.rng.random() < 0.75:
+            kept.append(line)
+    return "\n".join(kept)
+
+
 def _notes(lines: list[str], tag: str, first: int) -> Notes:
     """Notes as the product keeps them: each fact with the marker of its quote."""
     evidence = [Evidence(marker=f"{tag}{first + i}", span=_SPAN, quote=line) for i, line in enumerate(lines)]
@@ -153,7 +170,7 @@ def working(world: World, tokens: int) -> Exercise:
     notes = _notes(lines, ctx.fence.tag, world.rng.randint(1, 8))
     request = Worker().request(passage, notes, ctx, max_tokens=world.rng.choice(_LIMITS))
     reply = f"{ask.answer} [[{ask.quote}]]" if ask.quote else NOTHING
-    return Exercise((Turn(chat(request), reply, "worker"),), weight=4.0)
+    return Exercise((Turn(_worn(world, chat(request), ctx.fence), reply, "worker"),), weight=4.0)
 
 
 def _noted_facts(world: World, tag: str) -> tuple[Notes, Fact, str | None]:
@@ -175,7 +192,8 @@ def managing(world: World, tokens: int) -> Exercise:
     if role == "merge":
         ctx = _asking(draft, Task(kind="qa", query=gold.question))
         request = Merger().request(notes, ctx, max_tokens=256)
-        return Exercise((Turn(chat(request), stated if marker else NOTHING, role),), weight=3.0)
+        prompt = _worn(world, chat(request), ctx.fence)
+        return Exercise((Turn(prompt, stated if marker else NOTHING, role),), weight=3.0)
     if role == "answer":
         ctx, reply = _asking(draft, Task(kind="qa", query=gold.question)), stated
     else:
@@ -183,7 +201,8 @@ def managing(world: World, tokens: int) -> Exercise:
         verdict = "NOT FOUND" if marker is None else "SUPPORTED" if claim == gold else "CONTRADICTED"
         ctx, reply = _asking(draft, Task(kind="verify", query=claim.sentence)), f"{verdict}\n{stated}"
     quotes = notes.evidence if world.rng.random() < 0.8 else ()
-    return Exercise((Turn(chat(Manager().request(notes, quotes, ctx, max_tokens=256)), reply, role),), weight=3.0)
+    prompt = _worn(world, chat(Manager().request(notes, quotes, ctx, max_tokens=256)), ctx.fence)
+    return Exercise((Turn(prompt, reply, role),), weight=3.0)
 
 
 def _asking(ctx: Context, task: Task) -> Context:
@@ -200,8 +219,9 @@ def whole(world: World, tokens: int) -> Exercise:
         verdict = "NOT FOUND" if ask.fact.value is None else "SUPPORTED" if claim == ask.fact else "CONTRADICTED"
         task, reply, role = Task(kind="verify", query=claim.sentence), f"{verdict}\n{reply}", "whole verify"
     passage = Passage(text=str(text), span=_SPAN, part=1, parts=1)
-    request = Reader().request(passage, _context(world.rng, task), max_tokens=world.rng.choice(_LIMITS))
-    return Exercise((Turn(chat(request), reply, role),), weight=4.0)
+    ctx = _context(world.rng, task)
+    request = Reader().request(passage, ctx, max_tokens=world.rng.choice(_LIMITS))
+    return Exercise((Turn(_worn(world, chat(request), ctx.fence), reply, role),), weight=4.0)
 
 
 def tracing(world: World, tokens: int) -> Exercise:
@@ -212,7 +232,7 @@ def tracing(world: World, tokens: int) -> Exercise:
     values = {"texts": texts, "question": ask.question, "open": fence.open, "close": fence.close}
     prompt = _PROMPTS["trace_answer"].render(**values).rstrip()
     again = "\nAnswer:" if world.rng.random() < 0.5 else ""  # as a chat, or as plain text
-    return Exercise((Turn(prompt + again, ask.answer, "trace"),), weight=2.0)
+    return Exercise((Turn(_worn(world, prompt, fence) + again, ask.answer, "trace"),), weight=2.0)
 
 
 def _text_and_question(world: World, tokens: int) -> tuple[Text, Asked]:
@@ -223,8 +243,8 @@ def _text_and_question(world: World, tokens: int) -> tuple[Text, Asked]:
 
 Form = Callable[[World, int], Exercise]
 SHARES: tuple[tuple[int, int, Form, float], ...] = (
-    (0, 9999, reading, 0.6),
-    (0, 9999, carrying, 0.12),
+    (0, 9999, reading, 0.57),
+    (0, 9999, carrying, 0.16),
     (256, 9999, tracing, 0.06),
     (480, 1500, managing, 0.07),
     (480, 9999, whole, 0.06),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from coa.testing.reader import plot, schedule
 from coa.testing.reader.batches import Batch, Form, Makers
 from coa.testing.reader.checkpoint import save
 from coa.testing.reader.model import Network, Shape, described
+from coa.testing.reader.muon import Muon
 from coa.testing.reader.tokenizer import EOS, build
 
 LOG_EVERY = 25
@@ -71,7 +73,7 @@ class Trainer:
         self._restore()
         if options.compile:
             for layer in self.network.layers:
-                layer.compile()
+                layer.compile(dynamic=True)
 
     @property
     def seconds(self) -> float:
@@ -139,6 +141,7 @@ class Trainer:
     def run(self) -> None:
         """Take all steps that are left, then save the reader."""
         kept = time.monotonic()
+        self.keep()
         losses: list[torch.Tensor] = []
         with self.makers:
             while self.progress < 1:
@@ -148,8 +151,12 @@ class Trainer:
                 self.step += 1
                 self.tokens += batch.ids.size
                 if self.step % LOG_EVERY == 0:
-                    self._log(float(torch.stack(losses).mean()), batch, hits, targets)
+                    mean = float(torch.stack(losses).mean())
                     losses.clear()
+                    if not math.isfinite(mean):
+                        self._go_back()
+                        continue
+                    self._log(mean, batch, hits, targets)
                 if time.monotonic() - kept > SAVE_SECONDS:
                     self.keep()
                     kept = time.monotonic()
@@ -157,20 +164,29 @@ class Trainer:
         save(self.network, self.options.out)
         plot.write(self.options.out)
 
+    def _go_back(self) -> None:
+        """After a loss that is no number: the weights of the last minute, and the next batches."""
+        sys.stderr.write(f"step {self.step}: the loss is no number; going back to the weights last kept\n")
+        self._kept = torch.load(self._state, map_location="cpu", weights_only=True)
+        self._restore()
+
     def _learn(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """One step. Returns the loss, which answer tokens were foretold, and those tokens."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.options.lr * schedule.rate(self.step, self.progress)
         device = self.options.device
+
+        def to(array: torch.Tensor) -> torch.Tensor:
+            return array.pin_memory().to(device, non_blocking=True) if device == "cuda" else array
+
         ids, positions, before, targets, weights = (
-            torch.from_numpy(array).to(device, non_blocking=True)
+            to(torch.from_numpy(array))
             for array in (batch.ids, batch.positions, batch.before, batch.targets, batch.weights)
         )
-        half = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else nullcontext()
-        with half:
-            hidden = self.network(ids, positions)
-        logits = self.network.logits(hidden.flatten(0, 1)[before].float())
+        with torch.autocast("cuda", torch.bfloat16) if device == "cuda" else nullcontext():
+            hidden = self.network(ids, positions, torch.bfloat16 if device == "cuda" else torch.float32)
+        logits = self.network.logits(hidden.flatten(0, 1).index_select(0, before).float())
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -183,6 +199,7 @@ class Trainer:
         right = whole_answers(hits, targets)
         asked, good = Counter(batch.kinds), Counter(kind for kind, is_ in zip(batch.kinds, right, strict=True) if is_)
         row = {
+            "seed": self.options.seed,
             "step": self.step,
             "progress": round(self.progress, 4),
             "tokens": self.tokens,
@@ -201,11 +218,9 @@ def optimisers(network: Network, rate: float, *, adam: bool = False) -> list[tor
     """Muon (Jordan et al. 2024) for matrices, AdamW for the table of pieces, norms and biases."""
     matrices = [p for name, p in network.named_parameters() if p.ndim == 2 and "pieces" not in name and not adam]
     others = [p for name, p in network.named_parameters() if p.ndim != 2 or "pieces" in name or adam]
-    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
-    if matrices:
-        muon = torch.optim.Muon(matrices, lr=rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-        made.append(muon)
-    return made
+    on_gpu = others[0].is_cuda
+    adamw = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=on_gpu)
+    return [adamw, Muon(matrices, lr=rate)] if matrices else [adamw]
 
 
 def whole_answers(hits: torch.Tensor, targets: torch.Tensor) -> list[bool]:

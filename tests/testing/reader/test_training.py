@@ -19,7 +19,7 @@ pytest.importorskip("transformers", reason="needs transformers: the full test ru
 from coa.serving.base import Message, Request  # noqa: E402
 from coa.testing.reader import batches, load, schedule, tasks, train  # noqa: E402
 from coa.testing.reader.batches import Form, encoded  # noqa: E402
-from coa.testing.reader.checkpoint import TEMPLATE  # noqa: E402
+from coa.testing.reader.prompting import TEMPLATE  # noqa: E402
 from coa.testing.reader.tasks import SHARES, chat, plain, reading  # noqa: E402
 from coa.testing.reader.tokenizer import EOS, build, ids  # noqa: E402
 from coa.testing.reader.world import World, names  # noqa: E402
