@@ -3,7 +3,8 @@
     python benchmarks/reader/run.py --model reader --tokens 4000 --window 2048 --topology chain --n 40
 
 After LongBioBench (arXiv 2506.02921): nothing in the documents can be known from elsewhere. Kinds: ``stated``,
-``absent``, ``updated`` (a later "Update:" counts). An answer is right if it holds the value; where there is none, if it says so.
+``absent``, ``updated`` (a later "Update:" counts). An answer is right if it holds the
+value; where there is none, if it says so.
 """
 
 from __future__ import annotations

@@ -1,0 +1,70 @@
+"""The shipped reader reads: thresholds well under what its model card says, over thirty cases and more each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="needs torch: the full test run installs it")
+pytest.importorskip("transformers", reason="needs transformers: the full test run installs it")
+
+from coa.testing import check_model  # noqa: E402
+from coa.testing.reader import folder, load, tasks  # noqa: E402
+from coa.testing.reader.documents import PLAIN  # noqa: E402
+from coa.testing.reader.local import ReaderModel  # noqa: E402
+from coa.testing.reader.measures import (  # noqa: E402
+    HOPS,
+    MISSING,
+    UPDATED,
+    Measure,
+    chained,
+    exact,
+    left_out,
+    product,
+    streaming_only,
+)
+from coa.testing.reader.reading import Reading  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def reading() -> Reading:
+    return Reading(*load())
+
+
+@pytest.mark.parametrize(
+    ("measure", "least"),
+    [
+        (exact(tokens=300, facts=6, mix=PLAIN), 0.7),
+        (exact(tokens=512, facts=8, mix=UPDATED), 0.65),
+        (exact(tokens=512, facts=8, mix=MISSING), 0.65),
+        (exact(tokens=512, facts=8, mix=HOPS, kind="two hops"), 0.25),
+        (left_out, 0.9),
+        (chained(4), 0.6),
+        (product(tasks.working, 1000), 0.7),
+        (product(tasks.managing, 1000), 0.6),
+        (product(tasks.tracing, 800), 0.55),
+    ],
+    ids=["facts", "updated", "absent", "two hops", "left out", "chain", "worker", "manager", "trace"],
+)
+def test_the_reader_reads(reading: Reading, measure: Measure, least: float) -> None:
+    right, asked = measure(reading, 32)
+    assert right >= least * asked
+
+
+def test_it_reads_by_attention_to_far_tokens(reading: Reading) -> None:
+    right, asked = streaming_only(reading, 32)
+    assert right <= 0.4 * asked
+
+
+def test_the_checkpoint_is_small_and_described() -> None:
+    assert sum(path.stat().st_size for path in folder().iterdir()) <= 12 * 2**20
+    card = (folder() / "README.md").read_text(encoding="utf-8")
+    assert "| gate | goal | measured | met |" in card
+
+
+async def test_it_is_a_model_of_this_project() -> None:
+    await check_model(ReaderModel)
