@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 pytest.importorskip("torch", reason="needs torch: the full test run installs it")
 pytest.importorskip("transformers", reason="needs transformers: the full test run installs it")
 
-from coa.testing import check_model  # noqa: E402
-from coa.testing.reader import folder, load, tasks  # noqa: E402
-from coa.testing.reader.documents import PLAIN  # noqa: E402
-from coa.testing.reader.local import ReaderModel  # noqa: E402
-from coa.testing.reader.measures import (  # noqa: E402
+from coa.testing import check_model
+from coa.testing.reader import folder, load, tasks
+from coa.testing.reader.documents import PLAIN
+from coa.testing.reader.local import ReaderModel
+from coa.testing.reader.measures import (
     HOPS,
     MISSING,
     UPDATED,
@@ -25,7 +22,7 @@ from coa.testing.reader.measures import (  # noqa: E402
     product,
     streaming_only,
 )
-from coa.testing.reader.reading import Reading  # noqa: E402
+from coa.testing.reader.reading import Reading
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
