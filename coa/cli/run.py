@@ -168,13 +168,13 @@ class _ReadOnce:
         return self._data
 
 
-def watched(start: Callable[[Quiet], Awaitable[T]], quiet: bool) -> T:
-    """Run with progress; the first signal lets the run end cleanly, a second one stops at once.
+def watched(start: Callable[[Quiet], Awaitable[T]], quiet: bool, progress: Quiet | None = None) -> T:
+    """Run with progress, a bar or lines if none is given; a first signal ends it cleanly, a second one at once.
 
     Raises:
         Stopped: a signal came.
     """
-    progress = listener(quiet)
+    shown = progress or listener(quiet)
     received: list[int] = []
 
     async def work() -> T:
@@ -189,14 +189,14 @@ def watched(start: Callable[[Quiet], Awaitable[T]], quiet: bool) -> T:
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, stop, number)
-        return await start(progress)
+        return await start(shown)
 
     try:
         return asyncio.run(work())
     except (asyncio.CancelledError, KeyboardInterrupt):
-        raise Stopped(received[0] if received else signal.SIGINT, progress.run_id) from None
+        raise Stopped(received[0] if received else signal.SIGINT, shown.run_id) from None
     finally:
-        progress.close()
+        shown.close()
 
 
 def show(answer: Answer, manner: Shown) -> None:

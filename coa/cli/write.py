@@ -12,6 +12,7 @@ from coa.cli import options as o
 from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import PARTIAL, ask_price, read_stdin, say_no_model, show, watched
+from coa.cli.tree import outline_listener
 from coa.errors import InputNotFound, UsageError
 from coa.types import Answer
 
@@ -81,7 +82,9 @@ def write(
     say_no_model(settings, manner)
     ask_price(settings, manner, lambda: forecast(settings, how, len(source or ())))
     answer = watched(
-        lambda emit: run_write(text, settings, how, source or (), emit=emit, stdin=read_stdin), manner.quiet
+        lambda emit: run_write(text, settings, how, source or (), emit=emit, stdin=read_stdin),
+        manner.quiet,
+        outline_listener(manner.quiet),
     )
     deliver(answer, manner)
 

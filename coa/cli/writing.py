@@ -14,6 +14,7 @@ from coa.cli import write as writing
 from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import PARTIAL, as_json, watched
+from coa.cli.tree import outline_listener
 from coa.config import Settings, default_run_dir, load_settings
 from coa.errors import InputNotFound, UsageError
 from coa.runtime.manifest import Manifest
@@ -73,7 +74,9 @@ def redo(
     from coa.writing.run import redo as run_redo
 
     settings = options.settings().model_copy(update={"model": None})
-    answer = watched(lambda emit: run_redo(run, section, note, settings, emit=emit), shown.quiet)
+    answer = watched(
+        lambda emit: run_redo(run, section, note, settings, emit=emit), shown.quiet, outline_listener(shown.quiet)
+    )
     writing.deliver(answer, shown)
 
 

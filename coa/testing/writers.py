@@ -67,6 +67,8 @@ def biased_writer(bias: float = 1.0, spread: float = 0.2, *, window: int = 200_0
         if request.role == "planner":
             wanted = _COUNT.findall(prompt)
             return _outline(int(wanted[-1]), rng) if wanted else _paragraphs(int(_TARGET.findall(prompt)[-1]), rng)
+        if request.role == "editor":
+            return "[]"
         asked = int((_WORDS.findall(prompt) or _BUDGET.findall(prompt))[-1])
         return prose(max(1, round(asked * bias * rng.lognormvariate(0, spread))), rng)
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from coa.agents.replies import is_refusal
 from coa.retrieval.terms import word_count
 from coa.sentences import sentence_spans
+from coa.writing.ledger import conflicts_in
 from coa.writing.markdown import Part, faults, headings, parts, prose, without_apparatus
 from coa.writing.measure import (
     copied,
@@ -74,6 +75,11 @@ def check(markdown: str, words: int | None = None, outline: Outline | None = Non
         findings += _of_part(part, seen)
         seen.append(prose(part.body))
     findings += _same_again(body)
+    for conflict in conflicts_in((part.title, prose(part.body)) for part in parts(text)):
+        values = " or ".join(fact.value for fact in conflict.facts)
+        where = conflict.facts[-1].section
+        what = f"{conflict.entity}: {values} {conflict.attribute}"
+        findings.append(Finding(check="consistency", where=where, value=what, fails=False))
     if outline is not None and outline.series is not None:
         findings += _rules(text, outline, measures)
     return Report(findings=tuple(findings), measures=measures)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +17,20 @@ from coa.errors import RunNotFound, UsageError
 from coa.retrieval.terms import word_count
 from coa.runtime.files import private_directory, storage, write_atomically
 from coa.writing.author import Written
+from coa.writing.editing import Edit
 from coa.writing.options import WriteRequest
 from coa.writing.plan import Outline, Section
 from coa.writing.redo import Redo
 
 State = Literal["planned", "done", "failed"]
 
-_REQUEST, _PLAN, _REDO, _SECTIONS = "request.json", "plan.yaml", "redo.json", "sections"
+_REQUEST, _PLAN, _REDO, _EDITS, _SECTIONS = (
+    "request.json",
+    "plan.yaml",
+    "redo.json",
+    "edits.json",
+    "sections",
+)
 _REDOS: TypeAdapter[tuple[Redo, ...]] = TypeAdapter(tuple[Redo, ...])
 
 
@@ -97,6 +104,12 @@ class Folder:
         }
         write_atomically(stem.with_suffix(".md"), f"{written.text}\n".encode())
         write_atomically(stem.with_suffix(".json"), json.dumps(state, ensure_ascii=False, indent=1).encode())
+
+    def edited(self, edits: Sequence[Edit]) -> None:
+        """Keep the edits that were made at the end."""
+        if self._path is not None and edits:
+            listed = json.dumps([asdict(edit) for edit in edits], ensure_ascii=False, indent=1)
+            write_atomically(self._path / _EDITS, listed.encode())
 
     def parts(self) -> list[Part]:
         """How each leaf of the outline stands.

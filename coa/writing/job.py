@@ -20,6 +20,7 @@ from coa.serving.base import Model
 from coa.types import Answer, Coverage, Evidence
 from coa.writing.agentwrite import agentwrite
 from coa.writing.author import Author, FindEvidence, Written
+from coa.writing.editing import Edited, Editor
 from coa.writing.evidence import digest, found_for
 from coa.writing.finish import Finished, finished
 from coa.writing.folder import Folder
@@ -71,12 +72,16 @@ class Job:
         self.folder.planned(outline)
         self.emit(Planned(title=outline.title, sections=_listed(outline.sections)))
         written = await self._written(self._author(outline, fence, evidence), outline)
+        edited = await self._edited(outline, written, fence)
+        written = edited.written
+        self.folder.edited(edited.made)
         for number, leaf in enumerate(written, 1):
             self.folder.keep(number, leaf)
         if not any(leaf.text for leaf in written):
             raise MalformedReply(f"no section could be written; the last one failed with {written[-1].problem}")
         offline = self.model.name.startswith("offline")
-        return self._answer(finished(outline, written, self.documents, fence.tag, offline=offline))
+        made = finished(outline, written, self.documents, fence.tag, offline=offline)
+        return self._answer(replace(made, warnings=(*made.warnings, *edited.warnings)))
 
     async def _planned(self, fence: Fence) -> tuple[Outline, dict[str, tuple[Evidence, ...]]]:
         options = self.options
@@ -135,6 +140,18 @@ class Job:
             if wish.section in known:
                 written = await author.again(outline, written, wish, number)
         return written
+
+    async def _edited(self, outline: Outline, written: list[Written], fence: Fence) -> Edited:
+        if not self.options.edits or self.model.name.startswith("offline"):
+            return Edited(written=written)
+        editor = Editor(
+            call=self.caller,
+            prompts=Prompts(),
+            fence=fence,
+            parallel=self.options.parallel,
+            also=frozenset(wish.section for wish in self.folder.redos()),
+        )
+        return await editor.edit(outline, written)
 
     def _answer(self, made: Finished) -> Answer:
         return Answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from coa.retrieval.terms import word_count
@@ -13,6 +14,7 @@ from coa.writing.plan import Outline, Section
 FULL_TOKENS = 3_500
 """A chapter's text of more tokens is not given in full, so that prompts stay below 8,000 tokens at any length."""
 
+_WORD = re.compile(r"\S+")
 _SHARE_OF_WINDOW = 0.4
 _TOKENS_A_WORD = 1.4
 _DEAR_TOKENS = 1_500
@@ -66,13 +68,15 @@ def said_so_far(titles: Sequence[str], texts: Sequence[str], *, full: bool = Fal
 
 
 def last_words(text: str, words: int = _TAIL_WORDS) -> str:
-    """The end of a text."""
-    return " ".join(text.split()[-words:])
+    """The end of a text, to the letter."""
+    found = list(_WORD.finditer(text))
+    return text[found[-words].start() :].rstrip() if len(found) > words else text.strip()
 
 
 def first_words(text: str, words: int = _TAIL_WORDS) -> str:
-    """The beginning of a text."""
-    return " ".join(text.split()[:words])
+    """The beginning of a text, to the letter."""
+    found = list(_WORD.finditer(text))
+    return text[: found[words - 1].end()].lstrip() if len(found) > words else text.strip()
 
 
 def brief_for_sections(brief: str) -> str:
