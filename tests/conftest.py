@@ -38,3 +38,10 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip("the shared data folder does not stand beside this checkout")
     return data
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that want a real vLLM share one server, hence one process, however many run side by side."""
+    for item in items:
+        if item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.xdist_group("vllm"))

@@ -107,7 +107,7 @@ def prefill(rows: Rows, tokens: int, step: dict[str, int]) -> None:
         )  # fmt: skip
     parts(rows, query, key, value, times)
     for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION):
-        if rows.left < 60 and tokens > 2**19 and backend is not SDPBackend.FLASH_ATTENTION:
+        if rows.left < 25 and tokens > 2**19 and backend is not SDPBackend.FLASH_ATTENTION:
             continue
         try:
             took = timed(lambda backend=backend: dense(query, key, value, backend), min(times, 3))

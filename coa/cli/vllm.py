@@ -7,21 +7,26 @@ import signal
 import tempfile
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coa.cli import options as o
 from coa.cli.console import note, write_result
 from coa.cli.run import as_json
-from coa.errors import UsageError
+from coa.errors import ProviderUnavailable, UsageError
+
+if TYPE_CHECKING:
+    from coa.serving.vllm.launch import Launch
 
 
 def vllm(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[plan] MODEL [-- VLLM ARGS]", help="A hub's name or a folder.")
     ] = None,
-    profile: Annotated[str, typer.Option(help="dense; sparse profiles are not there yet.")] = "dense",
+    profile: Annotated[str, typer.Option(help="dense, xattention, streaming, quest or lserve.")] = "dense",
+    heads: Annotated[Path | None, typer.Option(help="Table of heads: which may stream.")] = None,
+    tiny: Annotated[bool, typer.Option("--tiny", help="A random model made on the spot, named tiny.")] = False,
     context: Annotated[int | None, typer.Option(help="Tokens of prompt and reply together.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
@@ -39,34 +44,57 @@ def vllm(
     """Start a vLLM server for long documents; `coa vllm plan MODEL` says what fits; `--check URL` asks a server."""
     given = list(arguments or ())
     if check is not None:
-        _check(check, json)
+        _check(check, json, profile)
     elif given[:1] == ["plan"] and len(given) == 2:
         _plan(given[1], context, gpu, gpus, kv, streaming_heads, json)
-    elif given and given[0] != "plan":
-        _start(given, profile, context, host, port, wait, log, dry_run)
+    elif tiny or (given and given[0] != "plan"):
+        _start(_launch(given, tiny, profile, context, host, port, wait, heads), log, dry_run)
     else:
         raise UsageError("no model was given", hint="coa vllm MODEL, coa vllm plan MODEL, or coa vllm --check URL")
 
 
-def _start(
-    given: list[str], profile: str, context: int | None, host: str, port: int, wait: float, log: Path | None, dry: bool
-) -> None:
-    from coa.serving.vllm.launch import Launch, interpreter, running
+def _launch(
+    given: list[str],
+    tiny: bool,
+    profile: str,
+    context: int | None,
+    host: str,
+    port: int,
+    wait: float,
+    heads: Path | None,
+) -> Launch:
+    from coa.serving.vllm.launch import Launch
+    from coa.serving.vllm.tiny import make
 
-    launch = Launch(
-        model=given[0], profile=profile, context=context, host=host, port=port, wait=wait, extra=tuple(given[1:])
+    if tiny:
+        given = [str(make(Path(tempfile.mkdtemp(prefix="coa-tiny-")))), *given]
+    return Launch(
+        model=given[0],
+        profile=profile,
+        context=context,
+        host=host,
+        port=port,
+        wait=wait,
+        heads=heads,
+        name="tiny" if tiny else None,
+        extra=tuple(given[1:]),
     )
+
+
+def _start(launch: Launch, log: Path | None, dry: bool) -> None:
+    from coa.serving.vllm.launch import Interpreter, interpreter, running
+
     if dry:
-        write_result(shlex.join(launch.command("python")) + "\n")
+        write_result(shlex.join(launch.command(Interpreter(python="python", plugin=True))) + "\n")
         return
-    python = interpreter()
+    found = interpreter()
     where = log or Path(tempfile.mkdtemp(prefix="coa-vllm-")) / "vllm.log"
     note(f"starting vLLM with {launch.model}; its output goes to {where}")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with running(launch, where, python=python) as found:
-            note(_told(found))
-            note(f"use it: coa ask book.txt QUESTION --model vllm:{found.models[0]} --base-url {launch.url}/v1")
+        with running(launch, where, found=found) as server:
+            note(_told(server))
+            note(f"use it: coa ask book.txt QUESTION --model vllm:{server.models[0]} --base-url {launch.url}/v1")
             signal.pause()
     except KeyboardInterrupt:
         note("stopped")
@@ -76,13 +104,18 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _check(url: str, json: bool) -> None:
+def _check(url: str, json: bool, profile: str) -> None:
     from dataclasses import asdict
 
     from coa.serving.vllm.probe import probe
 
     found = probe(url)
     write_result(as_json(asdict(found)) if json else _told(found) + "\n")
+    if profile != "dense" and found.attention != profile:
+        raise ProviderUnavailable(
+            f"{found.url} does not compute {profile} attention",
+            hint="Start it with: coa vllm MODEL --profile " + profile,
+        )
 
 
 def _told(found: Any) -> str:
@@ -92,9 +125,12 @@ def _told(found: Any) -> str:
     if found.prefix_queries is not None:
         share = found.prefix_hits / found.prefix_queries if found.prefix_queries else 0.0
         cache = f"on, {share:.0%} of {found.prefix_queries:,.0f} prompt tokens served from it"
+    attention = "dense, or unknown: our plug-in did not run there"
+    if found.attention is not None:
+        attention = f"{found.attention}, {found.density:.0%} of the keys looked at"
     return (
         f"{found.url}: {version}\nmodel         {', '.join(found.models) or 'none'}\nwindow        {window}\n"
-        f"prefix cache  {cache}\nattention     dense (no sparse backend of ours is registered)"
+        f"prefix cache  {cache}\nattention     {attention}"
     )
 
 

@@ -9,12 +9,14 @@ from http.client import HTTPException
 from typing import Any, cast
 from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from coa.errors import ProviderUnavailable, UsageError
 
 _SECONDS = 5.0
+_PATIENCE = 120.0
 _MOST_BYTES = 4_000_000
+_SPARSE = re.compile(r'^coa_sparse_attention_(calls|density)\{method="(\w+)"\} ([\d.e+-]+)$', re.MULTILINE)
 _METRIC = re.compile(r"^vllm:prefix_cache_(queries|hits)(?:_total)?(?:\{[^}]*\})? ([\d.e+]+)$", re.MULTILINE)
 
 
@@ -26,6 +28,8 @@ class Findings:
         window: Prompt and reply together, in tokens; None where it does not say.
         version: Of vLLM; None for another server.
         prefix_queries: Prompt tokens looked up in the prefix cache so far, of which ``prefix_hits`` were there.
+        attention: The sparse method that really ran, by the count of our plug-in; None where it never did.
+        density: Share of the keys that it looked at.
     """
 
     url: str
@@ -34,6 +38,8 @@ class Findings:
     version: str | None
     prefix_queries: float | None
     prefix_hits: float | None
+    attention: str | None = None
+    density: float | None = None
 
 
 def healthy(url: str) -> bool:
@@ -58,7 +64,10 @@ def probe(url: str) -> Findings:
         cast("dict[str, Any]", item) for item in cast("list[Any]", listed.get("data") or []) if isinstance(item, dict)
     ]
     window = next((item["max_model_len"] for item in entries if isinstance(item.get("max_model_len"), int)), None)
-    metrics = {name: float(value) for name, value in _METRIC.findall(_optional(f"{root}/metrics"))}
+    text = _optional(f"{root}/metrics")
+    metrics = {name: float(value) for name, value in _METRIC.findall(text)}
+    sparse = {name: (method, float(value)) for name, method, value in _SPARSE.findall(text)}
+    method, calls = sparse.get("calls", ("none", 0.0))
     version = _optional(f"{root}/version")
     return Findings(
         url=root,
@@ -67,7 +76,19 @@ def probe(url: str) -> Findings:
         version=str(_json(version, root).get("version")) if version else None,
         prefix_queries=metrics.get("queries"),
         prefix_hits=metrics.get("hits"),
+        attention=method if calls else None,
+        density=sparse["density"][1] if calls and "density" in sparse else None,
     )
+
+
+def say_something(url: str, model: str) -> None:
+    """Let the server generate one token, so that its attention has run.
+
+    Raises:
+        ProviderUnavailable: it answers with an error.
+    """
+    body = json.dumps({"model": model, "prompt": "Good morning.", "max_tokens": 2, "temperature": 0}).encode()
+    _get(Request(f"{_root(url)}/v1/completions", data=body, headers={"Content-Type": "application/json"}), _PATIENCE)
 
 
 def _root(url: str) -> str:
@@ -77,12 +98,13 @@ def _root(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _get(url: str) -> str:
+def _get(asked: str | Request, seconds: float = _SECONDS) -> str:
     # The scheme was checked in `_root`; a proxy of the environment has no business between here and there.
     try:
-        with build_opener(ProxyHandler({})).open(url, timeout=_SECONDS) as response:
+        with build_opener(ProxyHandler({})).open(asked, timeout=seconds) as response:
             return response.read(_MOST_BYTES).decode("utf-8", "replace")
     except (URLError, HTTPException, OSError) as error:
+        url = asked if isinstance(asked, str) else asked.full_url
         raise ProviderUnavailable(f"{url} does not answer ({error})") from None
 
 

@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 from coa.cli.main import app
 from coa.errors import MissingExtra, ProviderUnavailable, UsageError
-from coa.serving.vllm.launch import PYTHON_VARIABLE, Launch, interpreter, running
+from coa.serving.sparse.config import SparseConfig
+from coa.serving.vllm.launch import PYTHON_VARIABLE, Interpreter, Launch, interpreter, running
 from coa.serving.vllm.probe import healthy, probe
+from coa.serving.vllm.profiles import HEADS_FILE
 
 SERVER = """
 import argparse, json, os, subprocess, sys
@@ -43,6 +45,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200 if known else 404)
         self.end_headers()
         self.wfile.write(BODIES.get(self.path, "").encode() if known else b"")
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
     def log_message(self, *args): pass
 HTTPServer((options.host, options.port), Handler).serve_forever()
 """
@@ -85,7 +91,9 @@ def alive(pid: int) -> bool:
 
 def test_it_says_what_runs_and_leaves_nothing_behind(python: str, port: int, tmp_path: Path):
     log = tmp_path / "log"
-    with running(Launch(model="tiny", port=port, context=2048, wait=30), log, python=python) as found:
+    with running(
+        Launch(model="tiny", port=port, context=2048, wait=30), log, found=Interpreter(python=python)
+    ) as found:
         assert found.models == ("tiny",) and found.window == 2048 and found.version == "0.32.0"
         assert (found.prefix_queries, found.prefix_hits) == (200, 150)
         assert healthy(f"http://127.0.0.1:{port}")
@@ -98,7 +106,7 @@ def test_it_says_what_runs_and_leaves_nothing_behind(python: str, port: int, tmp
 def test_a_crash_shows_the_last_lines(python: str, port: int, tmp_path: Path):
     with (
         pytest.raises(ProviderUnavailable, match="out of memory"),
-        running(Launch(model="crash", port=port, wait=30), tmp_path / "log", python=python),
+        running(Launch(model="crash", port=port, wait=30), tmp_path / "log", found=Interpreter(python=python)),
     ):
         pass
 
@@ -106,7 +114,7 @@ def test_a_crash_shows_the_last_lines(python: str, port: int, tmp_path: Path):
 def test_a_server_that_is_never_ready_is_stopped(python: str, port: int, tmp_path: Path):
     with (
         pytest.raises(ProviderUnavailable, match="not ready within"),
-        running(Launch(model="mute", port=port, wait=1.5), tmp_path / "log", python=python),
+        running(Launch(model="mute", port=port, wait=1.5), tmp_path / "log", found=Interpreter(python=python)),
     ):
         pass
     assert gone(tmp_path / "log")
@@ -115,7 +123,9 @@ def test_a_server_that_is_never_ready_is_stopped(python: str, port: int, tmp_pat
 def test_another_window_than_the_one_asked_for_is_an_error(python: str, port: int, tmp_path: Path):
     with (
         pytest.raises(ProviderUnavailable, match="1024 tokens instead of 2048"),
-        running(Launch(model="short", port=port, context=2048, wait=30), tmp_path / "log", python=python),
+        running(
+            Launch(model="short", port=port, context=2048, wait=30), tmp_path / "log", found=Interpreter(python=python)
+        ),
     ):
         pass
     assert gone(tmp_path / "log")
@@ -128,13 +138,35 @@ def test_mistakes_are_found_before_anything_starts(python: str, port: int, tmp_p
         wrong = [
             Launch(model="tiny", port=taken.getsockname()[1]),
             Launch(model="/no/such/folder", port=port),
-            Launch(model="tiny", port=port, profile="xattention"),
+            Launch(model="tiny", port=port, profile="lserve"),
             Launch(model="tiny", port=port, profile="magic"),
         ]
         for launch in wrong:
-            with pytest.raises(UsageError), running(launch, tmp_path / "log", python=python):
+            with pytest.raises(UsageError), running(launch, tmp_path / "log", found=Interpreter(python=python)):
                 pass
     assert not (tmp_path / "log").exists()
+
+
+def test_a_sparse_profile_wants_the_plug_in_beside_vllm(python: str, port: int, tmp_path: Path):
+    launch = Launch(model="tiny", port=port, profile="xattention")
+    with pytest.raises(MissingExtra, match="not our plug-in"):
+        launch.command(Interpreter(python=python))
+    there = Interpreter(python=python, plugin=True)
+    assert launch.command(there)[-2:] == ["--attention-backend", "COA_SPARSE"]
+    assert "--attention-backend" not in launch.command(Interpreter(python=python, plugin=True, cpu=True))
+    with (
+        pytest.raises(ProviderUnavailable, match="dense attention instead of xattention"),
+        running(Launch(model="tiny", port=port, profile="xattention", wait=30), tmp_path / "log", found=there),
+    ):
+        pass
+    assert gone(tmp_path / "log")
+
+
+def test_a_table_of_heads_in_the_models_folder_is_used(tmp_path: Path):
+    (tmp_path / HEADS_FILE).write_text("1 0\n")
+    config = Launch(model=str(tmp_path), profile="lserve").sparse
+    assert config is not None and config.heads_file == str(tmp_path / HEADS_FILE)
+    assert Launch(model="tiny", profile="streaming").sparse == SparseConfig(method="streaming")
 
 
 def test_an_interpreter_without_vllm_is_named(tmp_path: Path):

@@ -1,0 +1,46 @@
+"""A real vLLM: the CPU build, in an interpreter of its own, named by ``COA_VLLM_PYTHON``."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from coa.errors import MissingExtra
+from coa.serving.vllm.launch import PYTHON_VARIABLE, Launch, interpreter, running
+from coa.serving.vllm.probe import Findings
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+PYTHON = os.environ.get(PYTHON_VARIABLE)
+"""Read when this is imported: the tests' own environment has no such variable."""
+
+
+@contextmanager
+def serve(
+    model: Path, *, profile: str = "dense", name: str = "tiny", extra: tuple[str, ...] = ()
+) -> Iterator[Findings]:
+    """Serve a model's folder until the block ends: 32-bit floats, two gigabytes, one to three minutes to start."""
+    if PYTHON is None:
+        pytest.skip(f"{PYTHON_VARIABLE} names no interpreter that has vLLM")
+    try:
+        found = interpreter({PYTHON_VARIABLE: PYTHON})
+    except MissingExtra as error:
+        pytest.skip(error.message)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = ("--dtype", "float32", *extra)
+    launch = Launch(model=str(model), profile=profile, port=port, name=name, wait=420, extra=told)
+    before = dict(os.environ)
+    os.environ.update(OFFLINE)
+    try:
+        with running(launch, Path(tempfile.mkdtemp()) / "vllm.log", found=found) as server:
+            yield server
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
