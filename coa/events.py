@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from coa.types import Answer, Span, Usage
+from coa.types import Answer, Notes, Span, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,17 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
-    """One of the ``steps`` is over. ``usage`` is the total so far; ``done`` never decreases."""
+    """One of the ``steps`` is over. ``usage`` is the total so far; ``done`` never decreases.
+
+    ``notes`` are what a worker had written when it was done with ``span``.
+    """
 
     done: int
     steps: int
     usage: Usage
     span: Span | None = None
     outcome: str = "read"
+    notes: Notes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

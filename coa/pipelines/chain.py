@@ -117,6 +117,7 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
         usage=job.usage(),
         span=chunk.span,
         outcome="failed" if done.unread else "read",
+        notes=done.notes,
     )
     job.emit(event)
     runtime.stream_writer(event)

@@ -95,7 +95,9 @@ class SideBySide:
             state = await read_chunk(chunk, part, began, job)
             finished += 1
             steps, result = len(job.chunks) + 1, "failed" if state.unread else "read"
-            event = StepDone(done=finished, steps=steps, usage=job.usage(), span=chunk.span, outcome=result)
+            event = StepDone(
+                done=finished, steps=steps, usage=job.usage(), span=chunk.span, outcome=result, notes=state.notes
+            )
             job.emit(event)
             runtime.stream_writer(event)
             return state

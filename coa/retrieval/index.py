@@ -16,6 +16,7 @@ from coa.retrieval.entries import record
 from coa.retrieval.filters import condition
 from coa.retrieval.ranking import Ranker, Ranking
 from coa.retrieval.stores import open_store
+from coa.retrieval.summaries import Summary, add_summaries
 from coa.types import Source
 
 Progress = Callable[[Document, bool], None]
@@ -135,6 +136,12 @@ class Index:
         if done and self._store.stale:
             self._store.compact()
         return done
+
+    def add_summaries(self, summaries: Sequence[Summary]) -> int:
+        """Put what workers wrote beside the passages it is about; see `coa.retrieval.summaries`. How many were new."""
+        added = add_summaries(self._store, summaries)
+        self.fill()
+        return added
 
     def remove(self, path: str) -> bool:
         """Take a document out; whether there was one."""

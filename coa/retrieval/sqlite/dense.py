@@ -166,7 +166,7 @@ class Dense:
             scores[dead] = -np.inf
             slots, scores = best(None, scores, k)
             return slots[scores > -np.inf], scores[scores > -np.inf]
-        near = index.nearest(vector, k, without=dead[dead < index.count])
+        near = index.nearest(vector, _wide(k), without=dead[dead < index.count])
         tail = np.setdiff1d(np.arange(index.count, len(matrix)), dead, assume_unique=True)
         return _exact(matrix, vector, np.concatenate([near, tail]), k)
 
@@ -182,7 +182,7 @@ class Dense:
 
         index = self._approximate(connection)
         if index is not None and len(allowed) > _FEW and k < len(allowed):
-            near = index.nearest(vector, k, only=allowed[allowed < index.count])
+            near = index.nearest(vector, _wide(k), only=allowed[allowed < index.count])
             allowed = np.concatenate([near, allowed[allowed >= index.count]])
         return _exact(matrix, vector, allowed, k)
 
@@ -203,6 +203,11 @@ class Dense:
             rows = connection.execute("select slot from dead where slot < ?", (number(connection, "slots"),))
             self._dead = (state, np.fromiter((row[0] for row in rows), dtype=np.int64))
         return self._dead[1]
+
+
+def _wide(k: int) -> int:
+    """Candidates to score exactly for ``k``: what 8 bits put in a wrong order is put right."""
+    return max(4 * k, 100)
 
 
 def _exact(
