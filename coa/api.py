@@ -166,9 +166,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, event
         for failure in session.failures
     )
     read = outcome.coverage
-    coverage = Coverage(
-        chunks=read.chunks + len(unloaded), read=read.read, skipped=read.skipped, failed=read.failed + unloaded
-    )
+    coverage = Coverage(chunks=read.chunks, read=read.read, skipped=read.skipped, failed=read.failed + unloaded)
     answer = Answer(
         text=outcome.text,
         status="complete" if coverage.complete else "partial",

@@ -255,6 +255,8 @@ class EmptyReply(InvalidReply):
 class TruncatedReply(InvalidReply):
     """The reply stopped before its end, or the server did not say that it had ended."""
 
+    default_hint = "Give a larger --window, which leaves more room for replies; a model that thinks aloud needs it."
+
 
 class RefusedReply(InvalidReply):
     """The model, or a filter around it, declined to answer."""

@@ -72,7 +72,14 @@ class Unread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """What was read of all that was given. ``read + len(skipped) + len(failed) == chunks``."""
+    """What was read of all that was given.
+
+    Attributes:
+        chunks: Pieces that the documents were split into.
+        read: Those of them that were read from end to end.
+        skipped: Stretches that were left out on purpose.
+        failed: Stretches that could not be read; a file that could not even be loaded is one of no length.
+    """
 
     chunks: int = 0
     read: int = 0

@@ -2,8 +2,9 @@
 
     nice python benchmarks/reliability/mutation.py [AREA ...] [--sample N] [--seed S]
 
-Each mutant is one module with one change (a comparison, a bound, a sign, a condition, a constant, a left-out call, a returned
-value), compiled in a forked process, which then runs the tests of its area until one fails. Words in messages are not changed.
+Each mutant is one module with one change (a comparison, a bound, a sign, a condition, a constant, a left-out call, a
+returned value), compiled in a forked process, which then runs the tests of its area until one fails. Words in messages
+and decorators are not changed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,17 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("pytest", "hypothesis", "regex", "typer", "langgraph.graph", "openai", "pypdf", "reportlab.pdfgen.canvas", "docx")
+HEAVY = (
+    "pytest",
+    "hypothesis",
+    "regex",
+    "typer",
+    "langgraph.graph",
+    "openai",
+    "pypdf",
+    "reportlab.pdfgen.canvas",
+    "docx",
+)
 _REWRITTEN = "ignore::pytest.PytestAssertRewriteWarning"
 LONGEST = 240
 """Seconds after which a mutant counts as found: it hangs."""
@@ -86,45 +97,59 @@ class Mutant:
 
 def changes(node: ast.AST) -> list[ast.AST]:
     """The changed versions of one node."""
+    changed = _expression(node) or _statement(node)
+    return [changed] if changed is not None else []
+
+
+def _expression(node: ast.AST) -> ast.AST | None:
     match node:
         case ast.Compare(left=left, ops=[op], comparators=right) if type(op) in COMPARISONS:
-            return [ast.Compare(left=left, ops=[COMPARISONS[type(op)]()], comparators=right)]
+            return ast.Compare(left=left, ops=[COMPARISONS[type(op)]()], comparators=right)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in SUMS:
-            return [ast.BinOp(left=left, op=SUMS[type(op)](), right=right)]
-        case ast.BoolOp(op=ast.And(), values=values):
-            return [ast.BoolOp(op=ast.Or(), values=values)]
-        case ast.BoolOp(op=ast.Or(), values=values):
-            return [ast.BoolOp(op=ast.And(), values=values)]
+            return ast.BinOp(left=left, op=SUMS[type(op)](), right=right)
+        case ast.BoolOp(op=op, values=values):
+            return ast.BoolOp(op=ast.Or() if isinstance(op, ast.And) else ast.And(), values=values)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return [operand]
+            return operand
         case ast.Constant(value=bool() as value):
-            return [ast.Constant(value=not value)]
+            return ast.Constant(value=not value)
         case ast.Constant(value=int() | float() as value):
-            return [ast.Constant(value=value + 1)]
+            return ast.Constant(value=value + 1)
+        case _:
+            return None
+
+
+def _statement(node: ast.AST) -> ast.AST | None:
+    match node:
         case ast.If() | ast.IfExp():
             turned = copy.copy(node)
             turned.test = ast.UnaryOp(op=ast.Not(), operand=node.test)
-            return [turned]
+            return turned
         case ast.Return(value=ast.AST()):
-            return [ast.Return(value=ast.Constant(value=None))]
+            return ast.Return(value=ast.Constant(value=None))
         case ast.Expr(value=ast.Call() | ast.Await()) | ast.AugAssign() | ast.Raise():
-            return [ast.Pass()]
-        case ast.Continue():
-            return [ast.Break()]
-        case ast.Break():
-            return [ast.Continue()]
+            return ast.Pass()
+        case ast.Continue() | ast.Break():
+            return ast.Break() if isinstance(node, ast.Continue) else ast.Continue()
         case _:
-            return []
+            return None
 
 
 def mutants(module: str) -> Iterator[Mutant]:
     """Every mutant of a module, none in what only a type checker reads."""
-    for number, node in enumerate(ast.walk(ast.parse(source(module)))):
+    tree = ast.parse(source(module))
+    decorators = {
+        inner for node in ast.walk(tree) for top in getattr(node, "decorator_list", ()) for inner in ast.walk(top)
+    }
+    for number, node in enumerate(ast.walk(tree)):
         for change, changed in enumerate(changes(node)):
-            text = f"{ast.unparse(node).splitlines()[0]}  ->  {ast.unparse(ast.fix_missing_locations(changed)).splitlines()[0]}"
-            if "TYPE_CHECKING" not in text and "slots=" not in text:
-                line = getattr(node, "lineno", 0)
-                yield Mutant(module=module, node=number, change=change, line=line, what=text)
+            what = f"{_shown(node)}  ->  {_shown(changed)}"
+            if node not in decorators and "TYPE_CHECKING" not in what:
+                yield Mutant(module=module, node=number, change=change, line=getattr(node, "lineno", 0), what=what)
+
+
+def _shown(node: ast.AST) -> str:
+    return ast.unparse(ast.fix_missing_locations(node)).splitlines()[0]
 
 
 def source(module: str) -> str:
@@ -209,7 +234,10 @@ def survivors(name: str, area: Area, most: int, seed: int) -> tuple[int, int, in
             hits += 1
         else:
             print(f"  {name}: not found: {mutant.module}:{mutant.line}: {mutant.what}", flush=True)
-    print(f"{name}: {hits} of {len(chosen)} found ({100 * hits / len(chosen):.0f} %), of {len(every)} there are", flush=True)
+    print(
+        f"{name}: {hits} of {len(chosen)} found ({100 * hits / len(chosen):.0f} %), of {len(every)} there are",
+        flush=True,
+    )
     return len(every), len(chosen), hits
 
 

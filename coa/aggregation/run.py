@@ -223,8 +223,7 @@ def _finished(
         Unread(span=Span(doc=failure.path, start=0, end=0), reason=f"{failure.error.code}: {failure.error.message}")
         for failure in reading.failures
     )
-    chunks = len(reading.chunks) + len(unloaded)
-    coverage = Coverage(chunks=chunks, read=found.read, failed=found.failed + unloaded)
+    coverage = Coverage(chunks=len(reading.chunks), read=found.read, failed=found.failed + unloaded)
     text, citations = cited(result, merged.rows, {document.id: document for document in reading.documents})
     return Aggregation(
         rows=merged.rows,
@@ -234,7 +233,7 @@ def _finished(
         result=result,
         answer=Answer(
             text=text,
-            status="complete" if found.read == chunks else "partial",
+            status="complete" if coverage.complete else "partial",
             run_id=run_id,
             model=reading.models[0].name,
             documents=tuple(document.source for document in reading.documents),

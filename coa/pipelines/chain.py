@@ -24,7 +24,7 @@ from coa.types import Chunk, Coverage, Evidence, Notes, Span, Unread
 class ChainState(TypedDict, total=False):
     """What a checkpoint holds: indices and notes, never text of the document beyond the quotes kept.
 
-    ``i`` chunks are done; ``size`` is the window as learned so far; ``unread`` has one entry per chunk that failed.
+    ``i`` chunks are done; ``size`` is the window as learned so far; ``unread`` holds the stretches that failed.
     """
 
     i: int
@@ -91,11 +91,10 @@ def outcome(state: ChainState, job: Job) -> Outcome:
     finish = listed if job.ctx.task.kind == "complete" else cite
     cited = finish(state.get("text", ""), notes_of(state), documents, job.ctx.fence.tag)
     failed = tuple(_unread(item) for item in state.get("unread", []))
-    n = len(job.chunks)
     return Outcome(
         text=cited.text,
         citations=cited.citations,
-        coverage=Coverage(chunks=n, read=n - len(failed), failed=failed),
+        coverage=Coverage(chunks=len(job.chunks), read=_read_whole(failed, job), failed=failed),
         warnings=_warnings(state, cited),
     )
 
@@ -108,9 +107,7 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
     i = state.get("i", 0)
     chunk = job.chunks[job.order[i]]
     done = await read_chunk(chunk, i + 1, State(notes=notes_of(state), window=window_of_state(state, job)), job)
-    unread = list(state.get("unread", []))
-    if done.unread is not None:
-        unread.append(_unread_dict(done.unread))
+    unread = [*state.get("unread", []), *map(asdict, done.unread)]
     event = StepDone(
         done=i + 1,
         steps=len(job.chunks) + 1,
@@ -133,9 +130,7 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
 
 async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
-    unread = state.get("unread", [])
-    if len(unread) == len(job.chunks):
-        raise nothing_read(len(unread), str(unread[-1]["reason"]))
+    check_read([_unread(item) for item in state.get("unread", [])], job)
     text = await answer(notes_of(state), window_of_state(state, job), job)
     event = StepDone(done=len(job.chunks) + 1, steps=len(job.chunks) + 1, usage=job.usage(), outcome="answered")
     job.emit(event)
@@ -143,9 +138,26 @@ async def _manager(state: ChainState, runtime: Any) -> ChainState:
     return {"text": text}
 
 
-def nothing_read(parts: int, reason: str) -> InvalidReply:
-    """There is nothing to answer from."""
-    return InvalidReply(f"none of the {parts} parts could be read; the last one failed with {reason}")
+def check_read(unread: Sequence[Unread], job: Job) -> None:
+    """Check that there is something to answer from.
+
+    Raises:
+        InvalidReply: no chunk, and no piece of one, could be read.
+    """
+    if unread and sum(len(each.span) for each in unread) == sum(len(chunk.span) for chunk in job.chunks):
+        raise InvalidReply(
+            f"none of the {len(job.chunks)} parts could be read; the last one failed with {unread[-1].reason}"
+        )
+
+
+def _read_whole(unread: Sequence[Unread], job: Job) -> int:
+    """How many chunks have no stretch that was not read."""
+    spans = [each.span for each in unread]
+    return sum(not any(_inside(span, chunk.span) for span in spans) for chunk in job.chunks)
+
+
+def _inside(inner: Span, outer: Span) -> bool:
+    return inner.doc == outer.doc and outer.start <= inner.start < outer.end
 
 
 def _warnings(state: ChainState, cited: Cited) -> tuple[str, ...]:
@@ -171,10 +183,6 @@ def notes_of(state: ChainState) -> Notes:
         Evidence(marker=item["marker"], span=Span(**item["span"]), quote=item["quote"]) for item in raw["evidence"]
     )
     return Notes(text=raw["text"], evidence=evidence, issued=raw["issued"], tokens=raw["tokens"])
-
-
-def _unread_dict(unread: Unread) -> dict[str, Any]:
-    return asdict(unread)
 
 
 def _unread(raw: dict[str, Any]) -> Unread:

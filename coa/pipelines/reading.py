@@ -2,6 +2,7 @@
 
 The plan says that a chunk fits. When it does not after all, because the notes grew or the server counts differently,
 the chunk is read in pieces; what the server's refusal teaches about its window is kept for the chunks that follow.
+A reply that is cut at its limit twice says that the chunk holds more than fits in notes: it is read in halves.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from coa.agents.base import prompt_tokens
 from coa.agents.worker import Worker
-from coa.errors import ContextOverflow, InvalidReply, WindowTooSmall
+from coa.errors import ContextOverflow, InvalidReply, TruncatedReply, WindowTooSmall
 from coa.pipelines.base import Job
 from coa.pipelines.window import MIN_ROOM, Window, divide
 from coa.serving.base import Request
@@ -20,47 +21,64 @@ from coa.types import Chunk, Notes, Passage, Span, Unread
 _SAFETY = 0.97
 _UNKNOWN_LIMIT = 0.7
 _LEAST_STEP = 0.9
+_SMALLEST_SHARE = 5
+"""Where replies are cut, a chunk is read in quarters and no smaller: each piece that fails costs two calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What one chunk leaves for the next: notes, the window as learned so far, and how many quotes were dropped."""
+    """What one chunk leaves for the next: notes, the window as learned so far, and how many quotes were dropped.
+
+    ``unread`` holds the stretches of this chunk that a model failed to read.
+    """
 
     notes: Notes
     window: Window
     dropped: int = 0
-    unread: Unread | None = None
+    unread: tuple[Unread, ...] = ()
 
 
 async def read_chunk(chunk: Chunk, part: int, state: State, job: Job) -> State:
-    """Read a chunk and return the new state; ``state.unread`` names the stretch that a model failed to read, if any."""
-    state = replace(state, unread=None)
-    todo = chunk.span
+    """Read a chunk and return the new state; ``state.unread`` names the stretches that a model failed to read."""
+    state = replace(state, unread=())
+    todo, most = chunk.span, chunk.tokens
     while len(todo):
-        fits = todo == chunk.span and chunk.tokens <= state.window.room(state.notes.tokens)
-        piece = todo if fits else _head(todo, state, job)
+        piece, tokens = _head(todo, most, chunk, state, job)
         try:
             state = await _read(piece, part, state, job)
         except ContextOverflow as error:
             state = replace(state, window=_learned(error, piece, part, state, job))
             continue
+        except TruncatedReply as error:
+            if (half := -(-tokens // 2)) >= max(MIN_ROOM, chunk.tokens // _SMALLEST_SHARE):
+                most = half
+                continue
+            # When not even the beginning could be read, the rest is not tried: it would cost as much again.
+            piece = todo if todo == chunk.span else piece
+            state = _failed(piece, error, state)
         except InvalidReply as error:
-            state = replace(state, unread=Unread(span=piece, reason=f"{error.code}: {error.message}"))
+            state = _failed(piece, error, state)
         todo = replace(todo, start=piece.end)
     return state
 
 
-def _head(span: Span, state: State, job: Job) -> Span:
-    """The longest beginning of ``span`` that fits beside the notes."""
-    room = state.window.room(state.notes.tokens)
+def _failed(piece: Span, error: InvalidReply, state: State) -> State:
+    return replace(state, unread=(*state.unread, Unread(span=piece, reason=f"{error.code}: {error.message}")))
+
+
+def _head(span: Span, most: int, chunk: Chunk, state: State, job: Job) -> tuple[Span, int]:
+    """The longest beginning of ``span`` that fits beside the notes and has at most ``most`` tokens; its tokens."""
+    room = min(most, state.window.room(state.notes.tokens))
+    if span == chunk.span and chunk.tokens <= room:
+        return span, chunk.tokens
     if room < MIN_ROOM:
         raise WindowTooSmall(
             f"the notes ({state.notes.tokens} tokens) leave no room for text in the window",
             hint="Give a larger --window; the model writes longer notes than it was asked to.",
         )
     text = job.document(span.doc).text
-    start, end, _ = split_text(text, room, job.ctx.counter, span.start, span.end)[0]
-    return Span(doc=span.doc, start=start, end=end)
+    start, end, tokens = split_text(text, room, job.ctx.counter, span.start, span.end)[0]
+    return Span(doc=span.doc, start=start, end=end), tokens
 
 
 def _request(piece: Span, part: int, state: State, job: Job) -> Request:

@@ -18,7 +18,7 @@ from typing import Any
 from coa.events import StepDone
 from coa.pipelines.answering import answer
 from coa.pipelines.base import Calls, Job, Outcome
-from coa.pipelines.chain import ChainState, notes_of, nothing_read, outcome, window_of_state
+from coa.pipelines.chain import ChainState, check_read, notes_of, outcome, window_of_state
 from coa.pipelines.merging import fan_in, levels, merge_by_levels, merge_in_a_row, room_for_notes, row
 from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window
@@ -103,9 +103,8 @@ class SideBySide:
             return state
 
         states = await together([one(part, job.chunks[index]) for part, index in enumerate(job.order, 1)])
-        unread = [state.unread for state in states if state.unread is not None]
-        if len(unread) == len(states):
-            raise nothing_read(len(unread), unread[-1].reason)
+        unread = [each for state in states for each in state.unread]
+        check_read(unread, job)
         window = min((state.window for state in states), key=lambda each: each.size)
         notes, dropped = await self._merge([state.notes for state in states if state.notes.text], window, job)
         return {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,9 @@ from coa.errors import (
     QuotaExceeded,
     RateLimited,
     RequestRejected,
+    TruncatedReply,
 )
-from coa.testing import FAULTS, FaultServer
+from coa.testing import FAULTS, Fault, FaultServer
 
 FACTS = 12
 WINDOW = 1400
@@ -100,7 +102,7 @@ def test_an_unusable_reply_is_asked_for_once_more(book: Path, fault: str) -> Non
         assert all(f"FACT-{i}" in answer.text for i in range(FACTS))
 
 
-@pytest.mark.parametrize("fault", ["empty", "length", "filter", "refusal", "reasoning-only"])
+@pytest.mark.parametrize("fault", ["empty", "filter", "refusal", "reasoning-only"])
 def test_twice_unusable_is_a_part_not_read_and_said_so(book: Path, fault: str) -> None:
     with FaultServer("facts", faults=[None, FAULTS[fault], FAULTS[fault]]) as server:
         answer = ask(book, server)
@@ -108,6 +110,46 @@ def test_twice_unusable_is_a_part_not_read_and_said_so(book: Path, fault: str) -
         (failed,) = answer.coverage.failed
         assert failed.span.end > failed.span.start
         assert failed.reason
+
+
+@pytest.mark.parametrize("topology", ["chain", "tree", "map-then-chain"])
+@pytest.mark.parametrize("cut", [2, 4])
+def test_a_part_whose_reply_is_cut_twice_is_read_in_halves_and_nothing_is_lost(
+    book: Path, topology: str, cut: int
+) -> None:
+    """Replies are cut about the part that holds FACT-5, as long as more than a half or a quarter is shown."""
+    whole = 0
+
+    def fault(_: int, body: dict[str, Any]) -> Fault | None:
+        nonlocal whole
+        prompt = str(body["messages"])
+        if "FACT-5 stands" not in prompt or "grey today" not in prompt:
+            return None
+        sea = prompt.count("The sea is grey")
+        whole = whole or sea
+        return FAULTS["length"] if sea > whole // cut + 5 else None
+
+    with FaultServer("facts", faults=fault) as server:
+        answer = ask(book, server, topology=topology)
+        assert server.hits == answer.usage.calls
+    assert answer.status == "complete" and answer.coverage.complete
+    assert all(f"FACT-{i}" in answer.text for i in range(FACTS))
+
+
+def test_a_model_whose_replies_are_always_cut_costs_six_calls_a_part_and_ends_typed(book: Path) -> None:
+    with FaultServer("facts", faults=lambda *_: FAULTS["length"]) as server:
+        with pytest.raises(InvalidReply, match="could be read"):
+            ask(book, server)
+        assert server.hits % 6 == 0
+
+
+def test_a_final_text_that_is_cut_twice_ends_typed(book: Path) -> None:
+    def manager(_: int, body: dict[str, Any]) -> Fault | None:
+        return None if "The sea is grey" in str(body["messages"]) else FAULTS["length"]
+
+    with FaultServer("facts", faults=manager) as server, pytest.raises(TruncatedReply) as caught:
+        ask(book, server)
+    assert caught.value.hint
 
 
 def test_a_server_that_only_says_nothing_gives_no_answer(book: Path) -> None:
