@@ -14,6 +14,7 @@ from coa import __version__
 from coa.cli import aggregate as aggregating
 from coa.cli import commands, retrieval, runs, writing
 from coa.cli import complete as completing
+from coa.cli import evals as evaluating
 from coa.cli import options as o
 from coa.cli import trace as tracing
 from coa.cli import vllm as local
@@ -34,6 +35,7 @@ app.command()(completing.complete)
 app.command()(aggregating.aggregate)
 app.command()(commands.verify)
 app.command()(commands.text)
+app.command("eval")(evaluating.evaluate)
 app.command()(retrieval.index)
 app.command()(retrieval.search)
 app.command()(tracing.trace)
