@@ -84,7 +84,8 @@ class Launch:
         name = ("--served-model-name", self.name) if self.name else ()
         where = ("--host", self.host, "--port", str(self.port))
         backend = ("--attention-backend", BACKEND) if sparse is not None and not found.cpu else ()
-        build = ("--enforce-eager",) if found.cpu else ()
+        # Which keys are read depends on the data: that cannot be captured as a graph.
+        build = ("--enforce-eager",) if found.cpu or sparse is not None else ()
         told = (*where, *length, *name, *PROFILES[self.profile].arguments, *backend, *build, *self.extra)
         return [found.python, "-m", _MODULE, "--model", self.model, *told]
 

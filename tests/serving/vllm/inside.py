@@ -57,6 +57,7 @@ def under(config: str, measured):
     gc.unfreeze()  # vLLM hides what it has made from the collector.
     layers = [thing for thing in gc.get_objects() if type(thing) is SparseCPUImpl]
     policy = Policy.of(SparseConfig.from_json(config), len(layers), layers[0].num_kv_heads)
+    layers = [layer.paged for layer in layers]
     for layer in layers:
         layer.policy = policy
         layer.report.kept = layer.report.allowed = 0

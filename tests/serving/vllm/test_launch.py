@@ -152,7 +152,7 @@ def test_a_sparse_profile_wants_the_plug_in_beside_vllm(python: str, port: int, 
     with pytest.raises(MissingExtra, match="not our plug-in"):
         launch.command(Interpreter(python=python))
     there = Interpreter(python=python, plugin=True)
-    assert launch.command(there)[-2:] == ["--attention-backend", "COA_SPARSE"]
+    assert launch.command(there)[-3:] == ["--attention-backend", "COA_SPARSE", "--enforce-eager"]
     assert "--attention-backend" not in launch.command(Interpreter(python=python, plugin=True, cpu=True))
     with (
         pytest.raises(ProviderUnavailable, match="dense attention instead of xattention"),

@@ -1,0 +1,48 @@
+"""Which key-value heads may stream: each is made to, alone, and what that costs is its score.
+
+In place of DuoAttention's optimisation (arXiv 2410.10819, section 2.3), which trains a gate for each head on a GPU: the
+same question, whether answers that need far context survive, asked directly of each head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coa.serving.sparse.config import SparseConfig
+from coa.serving.sparse.hf import sparse
+from coa.serving.sparse.policy import Policy
+
+
+def head_scores(model: Any, loss: Callable[[], float], config: SparseConfig) -> Tensor:
+    """Scores from 0 (streams for free) to 1 (costs most), (layers, key-value heads).
+
+    Args:
+        model: A model of transformers.
+        loss: Runs the model over texts whose answers need far context, and says how bad the answers are, in nats.
+        config: ``sink`` and ``recent`` of the heads that stream.
+    """
+    layers, heads = model.config.num_hidden_layers, model.config.num_key_value_heads
+    streaming = replace(config, method="streaming", heads_file=None)
+    nobody = torch.zeros((layers, heads), dtype=torch.bool)
+    with sparse(model, Policy(config=streaming, streams=nobody)):
+        base = loss()
+    costs = torch.zeros((layers, heads))
+    for layer in range(layers):
+        for head in range(heads):
+            alone = nobody.clone()
+            alone[layer, head] = True
+            with sparse(model, Policy(config=streaming, streams=alone)):
+                costs[layer, head] = max(0.0, loss() - base)
+    return costs / costs.max().clamp(min=1e-9)
+
+
+def write_heads(scores: Tensor, path: Path) -> None:
+    """Write a table as the published ones are: a line a layer, a number a key-value head."""
+    lines = ("\t".join(f"{score:.4f}" for score in row) for row in scores.tolist())
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
