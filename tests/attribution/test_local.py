@@ -7,7 +7,7 @@ import pytest
 from coa.agents.fence import Fence
 from coa.attribution.base import Segment
 from coa.attribution.local import LocalScorer
-from coa.attribution.scorers import Prompting
+from coa.attribution.prompting import PlainPrompting
 from coa.errors import UsageError
 from coa.prompts import Prompts
 from coa.types import Span
@@ -51,10 +51,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def prompting() -> Prompting:
+def prompting() -> PlainPrompting:
     segments = [Segment(span=Span(doc="d", start=0, end=0), text=text, tokens=8) for text in TEXTS]
     fence = Fence(token="0" * 16, tag="zzz")
-    return Prompting(segments=segments, question="Who hid it?", fence=fence, prompts=Prompts())
+    return PlainPrompting(segments=segments, question="Who hid it?", fence=fence, prompts=Prompts())
 
 
 async def test_batches_give_what_one_by_one_scoring_gives(folder: Path):
