@@ -67,11 +67,12 @@ def divide(size: int, ctx: Context) -> Window:
     empty = replace(_NO_PASSAGE, document=document, speaker=speaker)
     worker = Worker().request(empty, Notes(), ctx, max_tokens=_NOTES_CAP)
     manager = Manager().request(Notes(), (), ctx, max_tokens=_ANSWER_CAP)
+    prompt = prompt_tokens(worker.messages, ctx.counter) + REPAIR_RESERVE
     window = Window(
         size=size,
-        notes=min(_NOTES_CAP, size // _NOTES_SHARE),
+        notes=_notes_tokens(size, prompt),
         answer=_answer_tokens(ctx.task, size),
-        worker=prompt_tokens(worker.messages, ctx.counter) + REPAIR_RESERVE,
+        worker=prompt,
         manager=prompt_tokens(manager.messages, ctx.counter) + REPAIR_RESERVE,
     )
     if window.chunk < MIN_ROOM or window.room_for_quotes(window.notes) < 0:
@@ -86,6 +87,11 @@ def divide(size: int, ctx: Context) -> Window:
 def usable_size(window: int, margin: float) -> int:
     """The part of a window that is safe to fill when the counter may be too low by ``margin``."""
     return int(window / (1 + margin))
+
+
+def _notes_tokens(size: int, prompt: int) -> int:
+    """A share of the window; of a small one, no more than is left for text, notes standing in prompt and reply."""
+    return max(1, min(_NOTES_CAP, size // _NOTES_SHARE, (size - prompt) // 3))
 
 
 def _answer_tokens(task: Task, size: int) -> int:
