@@ -9,23 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from zlib import crc32
 
-from coa.retrieval.base import TEXT, Entry
-from coa.retrieval.terms import terms
-
-OWN, NEAR = 3.0, 1.0
-"""How much a unit's own words and its neighbours' count; as in the SQLite store."""
+from coa.retrieval.base import Unit
+from coa.retrieval.windows import NEAR, OWN, windows
 
 _K1, _B, _AVERAGE = 1.2, 0.75, 150.0
 
 Sparse = dict[int, float]
 
 
-def windows(entries: Sequence[Entry], texts: Sequence[str]) -> Iterable[Sparse]:
+def vectors(units: Sequence[Unit]) -> Iterable[Sparse]:
     """The sparse vector of each unit of one document, over its own terms and those of the units beside it."""
-    own = [terms(text) for text in texts]
-    for at, entry in enumerate(entries):
-        near = [i for i in (at - 1, at + 1) if 0 <= i < len(entries) and entry.kind == entries[i].kind == TEXT]
-        yield _saturated(own[at], [term for i in near for term in own[i]])
+    for own, near in windows(units):
+        yield _saturated(own, near)
 
 
 def query(words: Iterable[str]) -> Sparse:
@@ -36,9 +31,9 @@ def query(words: Iterable[str]) -> Sparse:
 def _saturated(own: Sequence[str], near: Sequence[str]) -> Sparse:
     counts: Counter[int] = Counter()
     for word in own:
-        counts[_number(word)] += int(OWN)
+        counts[_number(word)] += OWN
     for word in near:
-        counts[_number(word)] += int(NEAR)
+        counts[_number(word)] += NEAR
     norm = _K1 * (1 - _B + _B * (len(own) + len(near)) / _AVERAGE)
     return {number: count * (_K1 + 1) / (count + norm) for number, count in sorted(counts.items())}
 

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from coa.documents import Document, SourceMap
-from coa.errors import UsageError
-from coa.retrieval.base import TEXT, Embedding, Entry, Record, Unit
+from coa.retrieval.base import Embedding, Record, Unit
 from coa.retrieval.filters import Condition
+from coa.retrieval.numbers import UNITS_A_DOCUMENT, free_id, free_number, numbered
 from coa.retrieval.qdrant.client import Client
 from coa.retrieval.qdrant.conditions import key, rendered
 from coa.retrieval.refusals import no_embedding, refuse_other, wrong_size
-from coa.retrieval.sparse import Sparse, query, windows
+from coa.retrieval.sparse import Sparse, query
+from coa.retrieval.sparse import vectors as sparse_vectors
 from coa.types import Source, Span
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_UNITS_A_DOCUMENT = 1 << 20
-_OTHER_KINDS = 1 << 19
-_NUMBERS = 1 << 42
 _PIECE = 1 << 15
 _BATCH = 256
 _META = 0
@@ -90,7 +87,7 @@ class QdrantStore:
             return ""
         number, stop = row["number"], row["source"]["chars"] if end is None else end
         first, last = start // _PIECE, max(start, stop - 1) // _PIECE
-        ids = [number * _UNITS_A_DOCUMENT + 1 + at for at in range(first, last + 1)]
+        ids = [number * UNITS_A_DOCUMENT + 1 + at for at in range(first, last + 1)]
         found = self._client.call("retrieve", collection_name=self._documents, ids=ids, with_payload=True)
         whole = "".join(_open(one.payload["text"]) for one in sorted(found, key=lambda one: one.id))
         return whole[start - first * _PIECE : stop - first * _PIECE]
@@ -221,12 +218,16 @@ class QdrantStore:
     def _put(self, record: Record) -> str:
         document = record.document
         old = self._row("source.path", document.path)
-        number = old["number"] if old else self._free_number(document.path)
-        doc = str(old["source"]["id"]) if old else self._free_id(document.id)
+        number = old["number"] if old else free_number(document.path, self._number_taken)
+        doc = (
+            str(old["source"]["id"])
+            if old
+            else free_id(document.id, lambda name: self._row("source.id", name) is not None)
+        )
         kept = self._vectors_by_text(number)
         self._delete(number)
         pieces = [document.text[at : at + _PIECE] for at in range(0, len(document.text), _PIECE)]
-        first = number * _UNITS_A_DOCUMENT
+        first = number * UNITS_A_DOCUMENT
         self._upsert(
             self._documents,
             [(first + 1 + at, {}, {"number": number, "text": _close(piece)}) for at, piece in enumerate(pieces)],
@@ -238,20 +239,22 @@ class QdrantStore:
         return doc
 
     def _put_units(self, record: Record, number: int, doc: str, kept: dict[str, list[NDArray[np.float32]]]) -> None:
-        texts = [_text(record, entry) for entry in record.entries]
-        numbers = list(_numbers(number, record.entries))
+        units = numbered(number, doc, record)
         rows: list[tuple[int, Any, dict[str, Any]]] = []
         dense: list[tuple[int, Any, dict[str, Any]]] = []
-        fields = {key(name): _schema(value) for e in record.entries for name, value in e.fields.items()}
-        sparse = windows(record.entries, texts)
-        for unit, entry, text, words in zip(numbers, record.entries, texts, sparse, strict=True):
-            payload = _payload(number, doc, record.document.path, entry)
-            vectors = kept.get(text)
+        fields = {key(name): _schema(value) for unit in units for name, value in unit.fields.items()}
+        for unit, words in zip(units, sparse_vectors(units), strict=True):
+            payload = _payload(number, unit)
+            vectors = kept.get(unit.text)
             rows.append(
-                (unit, {"words": self._sparse(words)}, payload | {"text": _close(text), "embedded": bool(vectors)})
+                (
+                    unit.id,
+                    {"words": self._sparse(words)},
+                    payload | {"text": _close(unit.text), "embedded": bool(vectors)},
+                )
             )
             if vectors:
-                dense.append((unit, vectors.pop().tolist(), payload))
+                dense.append((unit.id, vectors.pop().tolist(), payload))
         for collection, points in ((self._units, rows), (self._vectors, dense)):
             if points:
                 self._index_fields(collection, fields, own={})
@@ -267,27 +270,16 @@ class QdrantStore:
         return found
 
     def _delete(self, number: int) -> None:
-        row = [number * _UNITS_A_DOCUMENT]
+        row = [number * UNITS_A_DOCUMENT]
         self._client.call("delete", collection_name=self._documents, points_selector=row)
         there = [self._documents, self._units, *([self._vectors] if self.embedding else [])]
         for collection in there:
             chosen = self._models.FilterSelector(filter=self._where("number", number))
             self._client.call("delete", collection_name=collection, points_selector=chosen)
 
-    def _free_number(self, path: str) -> int:
-        number = 1 + int(sha256(path.encode("utf-8", "surrogatepass")).hexdigest(), 16) % (_NUMBERS - 1)
-        while any(
-            "row" in (point.payload or {}) for point in self._retrieve(self._documents, [number * _UNITS_A_DOCUMENT])
-        ):
-            number = number % (_NUMBERS - 1) + 1
-        return number
-
-    def _free_id(self, wanted: str) -> str:
-        number, name = 1, wanted
-        while self._row("source.id", name) is not None:
-            number += 1
-            name = f"{wanted}-{number}"
-        return name
+    def _number_taken(self, number: int) -> bool:
+        found = self._retrieve(self._documents, [number * UNITS_A_DOCUMENT])
+        return any("row" in (point.payload or {}) for point in found)
 
     def _row(self, field: str, value: str) -> Mapping[str, Any] | None:
         found = self._scroll(self._documents, self._where(field, value), 1)
@@ -357,22 +349,14 @@ class QdrantStore:
             self._client.call("upsert", collection_name=collection, points=points, wait=True)
 
 
-def _numbers(number: int, entries: Sequence[Entry]) -> Iterator[int]:
-    texts = others = 0
-    for entry in entries:
-        if entry.kind == TEXT:
-            yield number * _UNITS_A_DOCUMENT + texts
-            texts += 1
-        else:
-            yield number * _UNITS_A_DOCUMENT + _OTHER_KINDS + others
-            others += 1
-    if max(texts, others) > _OTHER_KINDS:
-        raise UsageError(f"a document has more than {_OTHER_KINDS} units", hint="Split the document.")
-
-
-def _payload(number: int, doc: str, path: str, entry: Entry) -> dict[str, Any]:
-    place = {"number": number, "doc": doc, "path": path, "start": entry.start, "end": entry.end, "page": entry.page}
-    return place | {"section": list(entry.section), "kind": entry.kind, "fields": dict(entry.fields)}
+def _payload(number: int, unit: Unit) -> dict[str, Any]:
+    place = {"number": number, "doc": unit.span.doc, "path": unit.path, "start": unit.span.start, "end": unit.span.end}
+    return place | {
+        "page": unit.page,
+        "section": list(unit.section),
+        "kind": unit.kind,
+        "fields": dict(unit.fields),
+    }
 
 
 def _unit(number: int, payload: Mapping[str, Any]) -> Unit:
@@ -386,10 +370,6 @@ def _unit(number: int, payload: Mapping[str, Any]) -> Unit:
         kind=payload["kind"],
         fields=payload["fields"],
     )
-
-
-def _text(record: Record, entry: Entry) -> str:
-    return entry.text if entry.text is not None else record.document.text[entry.start : entry.end]
 
 
 def _schema(value: object) -> str:

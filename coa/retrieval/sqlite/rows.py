@@ -1,4 +1,4 @@
-"""Documents and units as rows, and back: numbers, pieces of text, fields."""
+"""Documents and units as rows, and back: pieces of text, fields."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from coa.errors import UsageError
-from coa.retrieval.base import TEXT, Entry, Record, Unit
+from coa.retrieval.base import TEXT, Unit
 from coa.types import Span
-
-UNITS_A_DOCUMENT = 1 << 20
-OTHER_KINDS = 1 << 19
-"""A document's units of kind ``text`` are numbered from 0, others from here: unit ``n`` of document ``d`` is
-``d * UNITS_A_DOCUMENT + n``, so that neighbours need no look-up."""
 
 _PIECE = 1 << 15
 _COLUMNS = "u.id, d.doc, u.start, u.stop, u.own, d.path, u.page, u.section, u.kind, u.fields"
@@ -35,40 +29,6 @@ def read_text(connection: sqlite3.Connection, number: int, start: int, end: int)
     )
     whole = "".join(bytes(row[0]).decode("utf-8", "surrogatepass") for row in rows)
     return whole[start - first : end - first]
-
-
-def numbered(number: int, doc: str, record: Record) -> list[Unit]:
-    """The units of a document with their numbers.
-
-    Raises:
-        UsageError: they are out of order, or too many.
-    """
-    units: list[Unit] = []
-    texts = others = 0
-    for entry in record.entries:
-        if entry.kind == TEXT and others:
-            raise UsageError("units of kind 'text' come before all others")
-        at, texts, others = (
-            (texts, texts + 1, others) if entry.kind == TEXT else (OTHER_KINDS + others, texts, others + 1)
-        )
-        if max(texts, others) > OTHER_KINDS:
-            raise UsageError(f"{doc!r} has more than {OTHER_KINDS} units", hint="Split the document.")
-        units.append(_unit(number * UNITS_A_DOCUMENT + at, doc, record, entry))
-    return units
-
-
-def _unit(number: int, doc: str, record: Record, entry: Entry) -> Unit:
-    text = entry.text if entry.text is not None else record.document.text[entry.start : entry.end]
-    return Unit(
-        id=number,
-        span=Span(doc=doc, start=entry.start, end=entry.end),
-        text=text,
-        path=record.document.path,
-        page=entry.page,
-        section=entry.section,
-        kind=entry.kind,
-        fields=entry.fields,
-    )
 
 
 def write_units(connection: sqlite3.Connection, units: Sequence[Unit], slots: dict[int, int]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from coa.documents import Document, SourceMap
 from coa.retrieval.base import Embedding, Record, Unit
 from coa.retrieval.filters import Condition
+from coa.retrieval.numbers import UNITS_A_DOCUMENT, free_id, numbered, storable
 from coa.retrieval.refusals import refuse_other
 from coa.retrieval.sqlite import rows, words
 from coa.retrieval.sqlite.ann import Kind
@@ -102,7 +103,7 @@ class SQLiteStore:
     def remove(self, path: str) -> bool:
         """Take a document out; whether there was one."""
         with self._db.writing() as connection:
-            number, _, slots = _take_out(connection, _storable(path))
+            number, _, slots = _take_out(connection, storable(path))
             _bury(connection, slots)
             return number is not None
 
@@ -187,17 +188,18 @@ def _embedding(connection: sqlite3.Connection) -> Embedding | None:
 
 
 def _put(connection: sqlite3.Connection, record: Record) -> str:
-    document, path = record.document, _storable(record.document.path)
+    document, path = record.document, storable(record.document.path)
     number, doc, slots = _take_out(connection, path)
     if number is None:
-        doc = _free_id(connection, document.id)
+        taken = "select 1 from documents where doc = ?"
+        doc = free_id(storable(document.id), lambda name: connection.execute(taken, (name,)).fetchone() is not None)
     cursor = connection.execute(
         "insert into documents values (?, ?, ?, ?, ?, ?)",
         (number, doc, path, document.sha256, len(document.text), json.dumps(document.source_map.pages)),
     )
     number = number if number is not None else int(cursor.lastrowid or 0)
     rows.write_text(connection, number, document.text)
-    units = rows.numbered(number, doc, record)
+    units = numbered(number, doc, record)
     kept = {unit.id: slots[unit.text].pop() for unit in units if slots.get(unit.text)}
     rows.write_units(connection, units, kept)
     _bury(connection, slots)
@@ -212,7 +214,7 @@ def _take_out(connection: sqlite3.Connection, path: str) -> tuple[int | None, st
     if row is None:
         return None, "", {}
     number, doc = int(row[0]), str(row[1])
-    bounds = (number * rows.UNITS_A_DOCUMENT, (number + 1) * rows.UNITS_A_DOCUMENT)
+    bounds = (number * UNITS_A_DOCUMENT, (number + 1) * UNITS_A_DOCUMENT)
     units = rows.read_units(connection, "u.id >= ? and u.id < ? order by u.id", bounds)
     slots: defaultdict[str, list[int]] = defaultdict(list)
     found = dict(connection.execute("select id, slot from units where id >= ? and id < ? and slot is not null", bounds))
@@ -230,17 +232,3 @@ def _take_out(connection: sqlite3.Connection, path: str) -> tuple[int | None, st
 def _bury(connection: sqlite3.Connection, slots: dict[str, list[int]]) -> None:
     """No unit points to these rows of the vector file any more."""
     connection.executemany("insert into dead values (?)", [(slot,) for left in slots.values() for slot in left])
-
-
-def _free_id(connection: sqlite3.Connection, wanted: str) -> str:
-    wanted = _storable(wanted)
-    number, name = 1, wanted
-    while connection.execute("select 1 from documents where doc = ?", (name,)).fetchone():
-        number += 1
-        name = f"{wanted}-{number}"
-    return name
-
-
-def _storable(name: str) -> str:
-    """A name as UTF-8 can hold it: a path may carry bytes that no encoding explains."""
-    return name.encode("utf-8", "backslashreplace").decode()

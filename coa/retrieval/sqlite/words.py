@@ -1,6 +1,6 @@
 """The words of units in FTS5: each row holds a unit's terms and, counting less, its neighbours'; BM25 ranks the rows.
 
-An answer often stands beside the words of its question. The table keeps no text: a row is deleted by giving its terms a
+The table keeps no text: a row is deleted by giving its terms a
 second time, made again from the stored document.
 """
 
@@ -10,33 +10,30 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
-from coa.retrieval.base import TEXT, Unit
+from coa.retrieval.base import Unit
 from coa.retrieval.filters import Condition
 from coa.retrieval.sqlite.conditions import sql
 from coa.retrieval.sqlite.database import number
-from coa.retrieval.terms import terms as terms_of
+from coa.retrieval.windows import windows
 
 _LARGE = 10_000
 _COMMON = 0.2
 """In an index of `_LARGE` units or more, terms in a larger share of them are left out of a query that has others."""
 
 
-def windows(units: Sequence[Unit]) -> Iterable[tuple[int, str, str]]:
-    """The row of each unit of one document: its number, its terms, those of the units before and after it."""
-    own = [" ".join(terms_of(unit.text)) for unit in units]
-    for at, unit in enumerate(units):
-        near = [i for i in (at - 1, at + 1) if 0 <= i < len(units) and unit.kind == units[i].kind == TEXT]
-        yield unit.id, own[at], " ".join(own[i] for i in near)
+def _rows(units: Sequence[Unit]) -> Iterable[tuple[int, str, str]]:
+    for unit, (own, near) in zip(units, windows(units), strict=True):
+        yield unit.id, " ".join(own), " ".join(near)
 
 
 def insert(connection: sqlite3.Connection, units: Sequence[Unit]) -> None:
     """Add the rows of a document's units."""
-    connection.executemany("insert into words (rowid, own, near) values (?, ?, ?)", windows(units))
+    connection.executemany("insert into words (rowid, own, near) values (?, ?, ?)", _rows(units))
 
 
 def delete(connection: sqlite3.Connection, units: Sequence[Unit]) -> None:
     """Take the rows of a document's units out."""
-    connection.executemany("insert into words (words, rowid, own, near) values ('delete', ?, ?, ?)", windows(units))
+    connection.executemany("insert into words (words, rowid, own, near) values ('delete', ?, ?, ?)", _rows(units))
 
 
 def search(

@@ -1,0 +1,1 @@
+"""LanceDB as a store: a folder of columns, no server, several writers."""
