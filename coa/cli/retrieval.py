@@ -28,7 +28,12 @@ _CHOICES = {
 
 def index(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files or folders; - is standard input.")],
-    folder: Annotated[str, typer.Option("--index", help="The folder of the index; made where there is none.")],
+    folder: Annotated[
+        str,
+        typer.Option(
+            "--index", help="The folder of the index, made where there is none; lancedb://FOLDER, qdrant://HOST/NAME."
+        ),
+    ],
     embedder: Annotated[str | None, typer.Option(help="minilm, or a model's folder: adds vectors.")] = None,
     field: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Say something about these documents, for --where.")
