@@ -14,9 +14,10 @@ from coa.agents.closed import choice_in
 from coa.config import Settings, default_run_dir
 from coa.documents import Document
 from coa.errors import DeadlineExceeded, InputChanged, UsageError
-from coa.events import Emit, RunFinished, RunStarted, Warned, ignore
+from coa.events import Emit, RunFinished, RunStarted, TextPiece, Warned, ignore
 from coa.forecast import Plan
 from coa.pipelines.base import Outcome
+from coa.pipelines.paths import ONE
 from coa.report import answer_to_json
 from coa.runtime.caller import caller_for
 from coa.runtime.journal import Journal
@@ -100,6 +101,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
             "window": manifest.window,
             "topology": manifest.topology,
             "order": manifest.order,
+            **manifest.method,
         }
     )
     kept = Kept(lambda: runs.stdin(manifest))
@@ -139,6 +141,7 @@ def _opened(
         window=session.window_tokens,
         topology=session.settings.topology,
         order=session.settings.order,
+        method=session.settings.method,
     )
     with open_journal(manifest, session.settings, stdin=kept.data, warn=warn) as (journal, opened):
         yield manifest.run_id, journal, opened
@@ -146,7 +149,10 @@ def _opened(
 
 async def _carry_out(session: Session, run_id: str, journal: Journal, mended: Sequence[str], emit: Emit) -> Answer:
     settings = session.settings
-    caller = caller_for((session.model, *session.fallbacks), settings, journal, emit)
+    # Of several readings nobody knows which one is the answer before they are all done: it is told whole.
+    whole = settings.stream and settings.paths != ONE
+    spoken = settings.model_copy(update={"stream": settings.stream and not whole})
+    caller = caller_for((session.model, *session.fallbacks), spoken, journal, emit)
     steps = session.pipeline.steps(len(session.chunks))
     emit(RunStarted(run_id=run_id, model=session.model.name, chunks=len(session.chunks), steps=steps))
     try:
@@ -154,6 +160,8 @@ async def _carry_out(session: Session, run_id: str, journal: Journal, mended: Se
             outcome = await session.pipeline.run(session.job(caller, emit))
     except TimeoutError:
         raise DeadlineExceeded(f"the run was not finished within {settings.deadline:g} s") from None
+    if whole:
+        emit(TextPiece(role="judge", text=outcome.text, start=True))
     answer = _answer(session, run_id, outcome, caller.usage, (*mended, *caller.warnings))
     for warning in answer.warnings:
         emit(Warned(message=warning))
@@ -178,6 +186,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, event
         usage=usage,
         warnings=(*session.warnings, *events, *outcome.warnings),
         choice=choice_in(outcome.text, session.task.choices) if session.task.choices else None,
+        readings=outcome.readings,
     )
     return answer if session.bundle is None else session.bundle.unpacked(answer)
 

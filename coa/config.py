@@ -26,6 +26,8 @@ class Settings(BaseModel):
     window: int | None = Field(None, ge=256, description="Tokens of prompt and reply together")
     topology: str = Field("chain", description="How the agents are connected")
     order: str = Field("ltr", description="In which order the chunks are read")
+    paths: str = Field("one", description="Whether the documents are read in several ways, one answer selected")
+    select: str = Field("auto", description="How the answer of several readings is selected")
     concurrency: int = Field(8, ge=1, le=1024, description="Model calls in flight at most")
     retries: int = Field(8, ge=0, le=100, description="How often a failed call is sent again")
     timeout: float = Field(600.0, gt=0, description="Seconds for one model call, whole")
@@ -38,6 +40,14 @@ class Settings(BaseModel):
     stream: bool = Field(False, description="Tell the final text piece by piece while it is written")
     journal: bool = Field(True, description="Keep a journal of the calls, so that the run can be resumed")
     durable: bool = Field(False, description="Journal survives power loss, not only a killed process (slower)")
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """What else than topology and order sets a way of reading apart: the fields that are not at their defaults."""
+        return self.model_dump(include=set(_METHOD), exclude_defaults=True)
+
+
+_METHOD = ("paths", "select")
 
 
 def default_run_dir(env: Mapping[str, str] = os.environ) -> Path:

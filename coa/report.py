@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from coa.types import Answer, Citation, Coverage, Source, Span, Unread, Usage
+from coa.types import Answer, Choice, Citation, Coverage, Reading, Source, Span, Unread, Usage
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _QUOTE_CHARS = 200
@@ -43,6 +43,7 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
         },
         "warnings": list(answer.warnings),
         **({} if answer.choice is None else {"choice": asdict(answer.choice)}),
+        **({"readings": [asdict(reading) for reading in answer.readings]} if answer.readings else {}),
     }
 
 
@@ -77,6 +78,8 @@ def answer_from_json(text: str) -> Answer:
             ),
             usage=Usage(**usage),
             warnings=tuple(data["warnings"]),
+            choice=_choice_from(data.get("choice")),
+            readings=tuple(Reading(**reading) for reading in data.get("readings", ())),
         )
     except (ValueError, KeyError, TypeError):
         raise RunNotFound("the run's answer is damaged", hint="Take the run up again: coa resume RUN") from None
@@ -130,6 +133,12 @@ def _citation_from(data: dict[str, Any]) -> Citation:
     claim = None if data["claim"] is None else (data["claim"][0], data["claim"][1])
     fields = {name: data[name] for name in ("marker", "quote", "line", "page")}
     return Citation(span=span, claim=claim, **fields)
+
+
+def _choice_from(data: dict[str, Any] | None) -> Choice | None:
+    if data is None:
+        return None
+    return Choice(options=tuple(data["options"]), chosen=data["chosen"], outcome=data["outcome"])
 
 
 def _unread_from(data: dict[str, Any]) -> Unread:

@@ -19,8 +19,11 @@ from coa.events import Emit
 from coa.forecast import Alternative, Plan, seconds_of
 from coa.pipelines.base import Job, Pipeline
 from coa.pipelines.choosing import choose, side_by_side
+from coa.pipelines.multipath import MultiPath
 from coa.pipelines.order import Parts, resolve_order
+from coa.pipelines.paths import parse_paths
 from coa.pipelines.registry import AUTO, every_pipeline, resolve_pipeline
+from coa.pipelines.selecting import check_selection
 from coa.pipelines.window import Window, divide, usable_size
 from coa.prompts import Prompts
 from coa.runtime.prices import price_for
@@ -165,6 +168,8 @@ async def prepare(
     """
     _check(task, sources)
     order = resolve_order(settings.order)
+    several = parse_paths(settings.paths)
+    check_selection(settings.select)
     if settings.topology != AUTO:
         resolve_pipeline(settings.topology)
     if task.retrieve is not None:
@@ -191,12 +196,17 @@ async def prepare(
         choice = choose(chunks, window, settings.deadline, every_pipeline())
         settings = settings.model_copy(update={"topology": choice.topology})
         said = (f"topology {choice.topology}: {choice.reason}",)
+    pipeline = resolve_pipeline(settings.topology)
+    if several is not None and several.number(len(chunks)) > 1:
+        pipeline = MultiPath(pipeline, several, settings.select)
+    elif several is not None:
+        said += (f"there is one way only to take {settings.paths} over {len(chunks)} part",)
     return Session(
         task=task,
         settings=settings,
         model=model,
         fallbacks=fallbacks,
-        pipeline=resolve_pipeline(settings.topology),
+        pipeline=pipeline,
         documents=documents,
         failures=failures,
         chunks=chunks,

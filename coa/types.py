@@ -135,10 +135,27 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One of several readings of the documents (``--paths``).
+
+    Attributes:
+        name: Such as ``backward`` or ``sample 3``.
+        text: What it came to; empty where it failed.
+        fate: Whether the answer is its text.
+        reason: Why it was selected, or why it failed.
+    """
+
+    name: str
+    text: str
+    fate: Literal["selected", "not selected", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The result of a pipeline: text, evidence, and the truth about what was read and what it cost.
 
-    ``choice`` is there when the question was a closed one.
+    ``choice`` is there when the question was a closed one, ``readings`` when the documents were read in several ways.
     """
 
     text: str
@@ -151,6 +168,7 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     warnings: tuple[str, ...] = ()
     choice: Choice | None = None
+    readings: tuple[Reading, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``--json`` prints: plain dicts, lists, strings and numbers."""

@@ -61,15 +61,24 @@ async def played(manifest: Manifest, runs: Runs, settings: Settings, model: Mode
         UsageError: the journal does not hold the whole run.
     """
     same = settings.model_copy(
-        update={"window": manifest.window, "topology": manifest.topology, "order": manifest.order, "fallback": ()}
+        update={
+            "window": manifest.window,
+            "topology": manifest.topology,
+            "order": manifest.order,
+            "fallback": (),
+            **manifest.method,
+        }
     )
     session = await prepare(manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model)
     check_unchanged(manifest, session.documents)
     with runs.journal(manifest) as journal:
         recorder = _Recorder(manifest, journal)
-        await session.pipeline.run(session.job(recorder, ignore))
+        outcome = await session.pipeline.run(session.job(recorder, ignore))
     return Played(
-        task=manifest.task, documents=session.documents, fence=session.ctx.fence, steps=_steps(recorder, session)
+        task=manifest.task,
+        documents=session.documents,
+        fence=session.ctx.fence,
+        steps=_steps(recorder, session, outcome.sample),
     )
 
 
@@ -95,9 +104,11 @@ class _Recorder:
         return record.outcome
 
 
-def _steps(recorder: _Recorder, session: Session) -> tuple[Step, ...]:
-    """Turns that gave something; the agent that writes the answer stands last, whatever ran beside it."""
-    steps = [step for request, reply in recorder.said if (step := _step(request, reply)) is not None]
+def _steps(recorder: _Recorder, session: Session, sample: int) -> tuple[Step, ...]:
+    """Turns that gave something, of the selected reading alone; the agent that writes the answer stands last."""
+    told = [(request, reply) for request, reply in recorder.said if request.sample == sample]
+    turns = [_step(request, reply) for request, reply in told if request.role != "judge"]
+    steps = [step for step in turns if step is not None]
     final = [step for step in steps if step.agent in ("manager", "reader")]
     if not final:
         raise UsageError(

@@ -20,7 +20,7 @@ _ASK_HINT = 'Put the question last: coa ask book.txt "Who hid the letter?"'
 @flattened
 def summarize(
     files: o.Files,
-    options: o.RunOptions,
+    options: o.ReadOptions,
     manner: o.Manner,
     tracing: o.Tracing,
     words: o.Words = None,
@@ -33,7 +33,7 @@ def summarize(
 @flattened
 def ask(
     files: Annotated[list[str], typer.Argument(metavar="FILE... QUESTION", help="Files, then the question.")],
-    options: o.RunOptions,
+    options: o.ReadOptions,
     manner: o.Manner,
     tracing: o.Tracing,
     words: o.Words = None,
@@ -62,7 +62,7 @@ def ask(
 @flattened
 def verify(
     files: Annotated[list[str], typer.Argument(metavar="FILE CLAIM...", help="A file, then one claim or more.")],
-    options: o.RunOptions,
+    options: o.ReadOptions,
     manner: o.Manner,
     pair: Annotated[
         bool,

@@ -14,7 +14,7 @@ from coa.cli.run import carry_out
 @flattened
 def complete(
     repo: Annotated[str, typer.Argument(metavar="REPO", help="The folder of a repository.")],
-    options: o.RunOptions,
+    options: o.ReadOptions,
     manner: o.Manner,
     file: Annotated[str, typer.Option(help="The file to write on: a path inside the repository.")],
     line: Annotated[int, typer.Option(help="The first line to write; it and all after it are not looked at.")],

@@ -21,7 +21,7 @@ def evaluate(
     task: Annotated[
         str, typer.Argument(metavar="TASK", help="qmsum, niah, longproc-path, longbench-write or summhay.")
     ],
-    options: o.RunOptions,
+    options: o.ReadOptions,
     shown: o.Shown,
     data: Annotated[Path, typer.Option(help="The benchmark's own file, or a folder of them.")],
     results: Annotated[

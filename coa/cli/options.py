@@ -87,6 +87,17 @@ class RunOptions(LimitOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions(RunOptions):
+    """How documents are read for a text: the options of those commands that a pipeline carries out."""
+
+    paths: Annotated[
+        str | None,
+        typer.Option(metavar="WAYS", help="Read in several ways: bidirectional, self-consistency:N or permutations:N."),
+    ] = None
+    select: Annotated[str | None, typer.Option(help="Which of them answers: auto, vote or judge.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """How a command shows its result."""
 

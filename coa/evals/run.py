@@ -29,7 +29,7 @@ class Scored:
     """One item and how it went. A failed one has no scores, and counts as zero in the means.
 
     Attributes:
-        setup: Model, window, topology and order: a text made otherwise is not taken for this one's.
+        setup: Model, window, topology, order and the like: a text made otherwise is not taken for this one's.
     """
 
     key: str
@@ -186,7 +186,8 @@ async def _answer(item: Item, writes: bool, settings: Settings, emit: Emit, mode
 
 def _setup(settings: Settings, model: Model | None) -> str:
     who = model.name if model is not None else settings.model or "offline"
-    return f"{who} window {settings.window or 'default'} {settings.topology} {settings.order}"
+    method = "".join(f" {name} {value}" for name, value in sorted(settings.method.items()))
+    return f"{who} window {settings.window or 'default'} {settings.topology} {settings.order}{method}"
 
 
 def _kept(results: Path, setup: str) -> dict[str, Scored]:

@@ -10,7 +10,7 @@ from coa.agents.base import Context
 from coa.documents import Document
 from coa.events import Emit
 from coa.pipelines.window import Window
-from coa.types import Chunk, Citation, Coverage, Usage
+from coa.types import Chunk, Citation, Coverage, Reading, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +37,19 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a pipeline hands back: the cited text and the truth about what was read."""
+    """What a pipeline hands back: the cited text and the truth about what was read.
+
+    Attributes:
+        sample: Of several readings, the index of the one that the text is from: `Request.sample` of its calls.
+        readings: All of several readings.
+    """
 
     text: str
     citations: tuple[Citation, ...]
     coverage: Coverage
     warnings: tuple[str, ...] = ()
+    sample: int = 0
+    readings: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

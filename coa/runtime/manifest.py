@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -35,6 +35,7 @@ class Manifest(BaseModel):
     window: int
     topology: str
     order: str
+    method: dict[str, Any] = {}
     status: RunStatus = "running"
     error: str | None = None
 
@@ -69,10 +70,16 @@ def new_manifest(
     window: int,
     topology: str,
     order: str,
+    method: Mapping[str, Any] | None = None,
     details: str = "",
 ) -> Manifest:
-    """The manifest of a run that starts now; ``details`` is what else determines its result."""
-    settings = (model, base_url or "", str(window), topology, order, *([details] if details else []))
+    """The manifest of a run that starts now.
+
+    ``method`` is what of `coa.config.Settings` else determines its result, ``details`` what is not a setting.
+    """
+    method = dict(method or {})
+    told = [f"{name} {value}" for name, value in sorted(method.items())] + ([details] if details else [])
+    settings = (model, base_url or "", str(window), topology, order, *told)
     return Manifest(
         run_id=run_id_of(task, documents, settings=settings),
         created=datetime.now(UTC),
@@ -85,6 +92,7 @@ def new_manifest(
         window=window,
         topology=topology,
         order=order,
+        method=method,
     )
 
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 from coa.errors import RequestRejected
@@ -67,6 +68,8 @@ class OfflineModel:
             text = _unjudged(await asyncio.to_thread(_answer, request.inputs), request.inputs)
         elif request.role == "reader":
             text = _unjudged(await asyncio.to_thread(self._read_all, request.inputs), request.inputs)
+        elif request.role == "judge":
+            text = _preferred(request.inputs["cited"])
         elif request.role == "writer":
             text = await asyncio.to_thread(_digest, request.inputs)
         else:
@@ -219,6 +222,11 @@ def _relevant(pool: Sequence[Scored], words: int) -> list[int]:
             break
         chosen.append(index)
     return chosen
+
+
+def _preferred(cited: Sequence[int]) -> str:
+    """The letter of the text that cites the most: nothing else can be told without understanding."""
+    return ascii_uppercase[max(range(len(cited)), key=lambda i: (cited[i], -i))]
 
 
 def _digest(inputs: Mapping[str, Any]) -> str:
