@@ -87,7 +87,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     if manifest.task.kind in ("trace", "aggregate"):
         raise UsageError(
             f"run {manifest.run_id!r} is taken up by its own command",
-            hint=f"Give the same `coa {manifest.task.kind}` again: finished calls are kept.",
+            hint=f"Call coa.{manifest.task.kind} again with the same arguments: finished calls are kept.",
         )
     if settings.model not in (None, manifest.model) and model is None:
         raise UsageError(

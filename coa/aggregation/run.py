@@ -22,7 +22,7 @@ from coa.runtime.manifest import new_manifest
 from coa.runtime.runs import open_journal
 from coa.runtime.together import together
 from coa.serving.base import Model
-from coa.session import ReadStdin, SourceLike
+from coa.session import Kept, ReadStdin, SourceLike, name_of
 from coa.split import split_text
 from coa.types import Answer, Chunk, Coverage, Passage, Span, Task, Unread
 
@@ -94,10 +94,11 @@ async def aggregate(
         CoaError: any other of its tree; finished calls are kept.
     """
     check(query, wanted)
-    reading = await prepare(sources, wanted, settings, stdin=stdin, model=model)
+    kept = Kept(stdin)
+    reading = await prepare(sources, wanted, settings, stdin=kept.read, model=model)
     manifest = new_manifest(
         Task(kind="aggregate", query=f"{wanted.what or ''}\n{wanted.schema.text}"),
-        [document.path for document in reading.documents],
+        [name_of(source) for source in sources],
         [document.source for document in reading.documents],
         model=reading.models[0].name,
         base_url=settings.base_url,
@@ -107,7 +108,7 @@ async def aggregate(
     )
     said: list[str] = []
     try:
-        with open_journal(manifest, settings, warn=said.append) as (journal, opened):
+        with open_journal(manifest, settings, stdin=kept.data, warn=said.append) as (journal, opened):
             caller = caller_for(reading.models, settings, journal, emit)
             parts = len(reading.chunks)
             emit(RunStarted(run_id=manifest.run_id, model=reading.models[0].name, chunks=parts, steps=parts))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from coa.cli import options as o
+from coa.cli.again import keeping
 from coa.cli.console import write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import account, as_json, read_stdin, say_no_model, watched
@@ -64,8 +65,9 @@ def aggregate(
         reading = asyncio.run(prepare(files, wanted, settings, stdin=read_stdin))
         write_result(render_plan(reading.plan(settings), as_json=manner.json), manner.output)
         return
+    kept = keeping(settings)
     done = watched(
-        lambda emit: run.aggregate(files, wanted, query, settings, emit=emit, stdin=read_stdin), manner.quiet
+        lambda emit: run.aggregate(files, wanted, query, settings, emit=kept(emit), stdin=read_stdin), manner.quiet
     )
     write_result(as_json(done.to_dict()) if manner.json else render_text(done.answer), manner.output)
     account(done.answer, manner)

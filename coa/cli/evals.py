@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coa.cli import options as o
+from coa.cli.again import keeping
 from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import PARTIAL, as_json, say_no_model, watched
@@ -39,9 +40,10 @@ def evaluate(
     settings = options.settings()
     if predictions is None and task != "summhay":
         say_no_model(settings, shown)
+    kept = keeping(settings)
     report = watched(
         lambda emit: run_evaluation(
-            task, data, settings, results=results, predictions=predictions, limit=limit, emit=emit
+            task, data, settings, results=results, predictions=predictions, limit=limit, emit=kept(emit)
         ),
         shown.quiet,
     )

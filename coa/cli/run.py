@@ -48,6 +48,7 @@ def carry_out(
 ) -> None:
     """Run a task, or only plan it, and exit with the code that the result asks for."""
     from coa import api
+    from coa.cli.again import forgetting, keeping
 
     tracing = tracing or Tracing()
     tracing.check(settings)
@@ -60,7 +61,8 @@ def carry_out(
             write_result(render_plan(plan, as_json=manner.json), manner.output)
             return
         _confirm(plan)
-    answer = watched(lambda emit: api.run(task, sources, settings, emit=emit, stdin=read_stdin), manner.quiet)
+    kept = keeping(settings) if tracing.wanted else forgetting(settings)
+    answer = watched(lambda emit: api.run(task, sources, settings, emit=kept(emit), stdin=read_stdin), manner.quiet)
     if tracing.wanted:
         from coa.cli.trace import show_traced
 
@@ -84,10 +86,11 @@ def ask_price(settings: Settings, manner: Manner, forecast: Callable[[], Plan]) 
 def verify_all(source: str, claims: list[str], settings: Settings, manner: Manner, *, pair: bool = False) -> None:
     """Verify claims one after the other, and exit with the code of a partial result if any of them is one."""
     from coa import api
+    from coa.cli.again import keeping
     from coa.verification import pair_of, verdict_of
 
     say_no_model(settings, manner)
-    stdin = _ReadOnce()
+    stdin, kept = _ReadOnce(), keeping(settings)
     tasks = [Task(kind="verify", query=claim) for claim in claims]
     if manner.dry_run:
         from coa.cli.planning import render_plan
@@ -98,7 +101,9 @@ def verify_all(source: str, claims: list[str], settings: Settings, manner: Manne
     results = [
         verdict_of(
             claim,
-            watched(lambda emit, task=task: api.run(task, [source], settings, emit=emit, stdin=stdin), manner.quiet),
+            watched(
+                lambda emit, task=task: api.run(task, [source], settings, emit=kept(emit), stdin=stdin), manner.quiet
+            ),
         )
         for claim, task in zip(claims, tasks, strict=True)
     ]
@@ -129,6 +134,7 @@ def ask_all(sources: list[str], path: str, kind: Task, settings: Settings, manne
     questions cost nothing.
     """
     from coa import api
+    from coa.cli.again import keeping
     from coa.questions import left_after, read_questions
     from coa.report import answer_to_json, render_text
 
@@ -136,13 +142,14 @@ def ask_all(sources: list[str], path: str, kind: Task, settings: Settings, manne
         raise UsageError("a file of questions has no --dry-run", hint="Try one of them with `coa plan ask`.")
     questions = read_questions(path)
     say_no_model(settings, manner)
-    stdin = _ReadOnce()
+    stdin, kept = _ReadOnce(), keeping(settings)
     printed: list[str] = []
     partial = False
     for question in questions:
         task = replace(kind, query=question.text)
         answer = watched(
-            lambda emit, task=task, left=settings: api.run(task, sources, left, emit=emit, stdin=stdin), manner.quiet
+            lambda emit, task=task, left=settings: api.run(task, sources, left, emit=kept(emit), stdin=stdin),
+            manner.quiet,
         )
         settings = left_after(settings, answer.usage)
         partial = partial or answer.status == "partial"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coa.cli import again
 from coa.cli import options as o
 from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
@@ -81,6 +82,9 @@ def resume(run: RunId, options: o.LimitOptions, shown: o.Shown) -> None:
     from coa import api
 
     settings = options.settings().model_copy(update={"model": None})
+    if (part := again.kept(run, settings)) is not None:
+        again.give(*part, options, shown)
+        return
     answer = watched(lambda emit: api.resume(run, settings, emit=emit), shown.quiet)
     if answer.run_id.startswith("write-"):
         from coa.cli.write import deliver

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coa.cli import options as o
+from coa.cli.again import keeping
 from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
-from coa.cli.progress import listener
-from coa.cli.run import account, as_json, read_stdin
+from coa.cli.run import account, as_json, read_stdin, watched
 from coa.config import Settings
-from coa.errors import UsageError
+from coa.errors import InputNotFound, UsageError
 
 if TYPE_CHECKING:
     from coa.attribution.run import Traced
     from coa.attribution.trace import Trace, TraceOptions
+    from coa.events import Emit
     from coa.types import Answer
 
 
@@ -52,7 +52,7 @@ def trace(
     if run is not None:
         traced = traced_run(run, settings, how, direct=direct, quiet=shown.quiet)
     elif source and question is not None and answer is not None:
-        text = Path(answer[1:]).read_text("utf-8") if answer.startswith("@") else answer
+        text = _read(answer[1:]) if answer.startswith("@") else answer
         traced = _traced_answer(source, question, text, settings, how, quiet=shown.quiet)
     else:
         raise UsageError(
@@ -61,15 +61,19 @@ def trace(
     show_trace(traced, html, shown)
 
 
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputNotFound(f"{path!r} cannot be read as text") from None
+
+
 def traced_run(run: str, settings: Settings, how: TraceOptions | None, *, direct: bool, quiet: bool) -> Traced:
     """Trace a finished run, with progress."""
     from coa.attribution.run import trace_run
 
-    progress = listener(quiet)
-    try:
-        return asyncio.run(trace_run(run, settings, how, direct=direct, emit=progress))
-    finally:
-        progress.close()
+    kept = keeping(settings)
+    return watched(lambda emit: trace_run(run, settings, how, direct=direct, emit=kept(emit)), quiet)
 
 
 def _traced_answer(
@@ -79,19 +83,16 @@ def _traced_answer(
     from coa.attribution.trace import trace as run_trace
     from coa.session import load_sources
 
-    progress = listener(quiet)
+    kept = keeping(settings)
 
-    async def work() -> Traced:
+    async def work(emit: Emit) -> Traced:
         documents, failures = await load_sources(source, read_stdin)
         if failures:
             raise failures[0].error
-        found = await run_trace(question, answer, documents, settings, how, emit=progress)
+        found = await run_trace(question, answer, documents, settings, how, emit=kept(emit))
         return Traced(trace=found, documents=documents)
 
-    try:
-        return asyncio.run(work())
-    finally:
-        progress.close()
+    return watched(work, quiet)
 
 
 def show_traced(answer: Answer, settings: Settings, shown: o.Shown, html: Path | None) -> None:

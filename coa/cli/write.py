@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -103,7 +102,7 @@ def plan(
     from coa.writing.run import WriteOptions, outline_of
 
     how = WriteOptions(words=words, style=style, language=lang, parallel=parallel)
-    made = asyncio.run(outline_of(_brief(brief), options.settings(), how))
+    made = watched(lambda emit: outline_of(_brief(brief), options.settings(), how, emit=emit), shown.quiet)
     write_result(made.model_dump_json() + "\n" if shown.json else made.to_yaml(), shown.output)
 
 

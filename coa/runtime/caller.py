@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from coa.config import Settings
-from coa.errors import CallTimeout, ContextOverflow, InvalidReply, ModelError, RateLimited, RequestRejected
+from coa.errors import (
+    CallTimeout,
+    ContextOverflow,
+    InvalidReply,
+    ModelError,
+    RateLimited,
+    RequestRejected,
+    StorageFailed,
+)
 from coa.events import CallDone, Emit, Warned, ignore
 from coa.runtime.budget import Amount, Budget
 from coa.runtime.clock import Clock, SystemClock
+from coa.runtime.drain import ended
 from coa.runtime.journal import Journal, Overflow, Record, request_key
 from coa.runtime.limiter import Limiter
 from coa.runtime.prices import Price, dearest, price_for
@@ -21,7 +31,11 @@ from coa.runtime.stall import StallWatch
 from coa.serving.base import Model, Reply, Request
 from coa.types import Usage
 
+_Keep = Callable[["Route", Reply], None]
+
 _CHAT_OVERHEAD = 8
+_PATIENCE = 1.5
+"""Seconds that a stopped run waits for calls in flight, so that it is over within two."""
 _MAY_BE_BILLED = (CallTimeout, InvalidReply)
 """Failures after which the provider may have done its work all the same: their reservation counts as spent."""
 _NO_OTHER_MODEL_HELPS = (ContextOverflow, InvalidReply, RequestRejected)
@@ -124,24 +138,28 @@ class Caller:
 
     async def _send(self, key: str, request: Request) -> Reply:
         began = self._clock.now()
+        keep = partial(self._keep, key, request, began)
         try:
-            route, reply = await self._routed(request)
+            route, reply = await self._routed(request, keep)
         except ContextOverflow as error:
             overflow = Overflow(message=error.message, limit=error.limit, actual=error.actual)
             self._journal.put(key, _record(request, overflow, self._clock.now() - began))
             raise
+        keep(route, reply)
+        return reply
+
+    def _keep(self, key: str, request: Request, began: float, route: Route, reply: Reply) -> None:
         seconds = self._clock.now() - began
         self._journal.put(key, _record(request, reply, seconds))
         self._count(reply, route.price)
         self._tell(request.role, reply, seconds, from_journal=False)
-        return reply
 
-    async def _routed(self, request: Request) -> tuple[Route, Reply]:
+    async def _routed(self, request: Request, keep: _Keep) -> tuple[Route, Reply]:
         while True:
             current = self._current
             route = self._routes[current]
             try:
-                return route, await self._policy.run(partial(self._attempt, route, request), self._emit)
+                return route, await self._policy.run(partial(self._attempt, route, request, keep), self._emit)
             except ModelError as error:
                 if isinstance(error, _NO_OTHER_MODEL_HELPS) or current + 1 == len(self._routes):
                     raise
@@ -154,13 +172,14 @@ class Caller:
         self._warnings.append(warning)
         self._emit(Warned(message=warning))
 
-    async def _attempt(self, route: Route, request: Request) -> Reply:
+    async def _attempt(self, route: Route, request: Request, keep: _Keep) -> Reply:
         async with self._limiter.slot():
             began = self._clock.now()
             reserved = await self._budget.claim(self._worst_prompt(route.model, request), request.max_tokens)
+            sending = asyncio.create_task(self._sent(route.model, request))
             try:
-                async with self._policy.deadline():
-                    reply = await self._speaker.complete(route.model, request)
+                await ended(sending, _PATIENCE)
+                reply = sending.result()
             except CallTimeout as error:
                 self._failed(error, reserved)
                 raise self._stall.timed_out(error, began=began, model=route.model.name) from error
@@ -169,12 +188,25 @@ class Caller:
                 self._failed(error, reserved)
                 raise
             except BaseException:
-                self._budget.settle(reserved)
+                self._stopped(sending, reserved, partial(keep, route))
                 raise
             self._budget.settle(reserved, reply)
             self._stall.answered()
             self._limiter.succeeded()
             return reply
+
+    async def _sent(self, model: Model, request: Request) -> Reply:
+        async with self._policy.deadline():
+            return await self._speaker.complete(model, request)
+
+    def _stopped(self, sending: asyncio.Task[Reply], reserved: Amount, keep: Callable[[Reply], None]) -> None:
+        """The run is ending. A reply that still came is kept; of any other call nobody knows what it cost."""
+        if not sending.done() or sending.cancelled() or sending.exception() is not None:
+            self._budget.settle(reserved)
+            return
+        self._budget.settle(reserved, sending.result())
+        with suppress(StorageFailed):  # It is asked for again; what ends the run is told, not this.
+            keep(sending.result())
 
     def _failed(self, error: ModelError, reserved: Amount) -> None:
         if isinstance(error, RateLimited):

@@ -61,7 +61,7 @@ class Runs:
             StorageFailed: the directory cannot be written.
             JournalCorrupt: its journal was written by a newer version.
         """
-        folder = private_directory(self._folder(manifest.run_id))
+        folder = private_directory(self.folder_of(manifest.run_id))
         with held(folder / _LOCK):
             manifest = _begun(manifest, folder)
             if stdin is not None:
@@ -103,7 +103,7 @@ class Runs:
 
     def folder(self, manifest: Manifest) -> Path:
         """Where the run's files are."""
-        return self._folder(manifest.run_id)
+        return self.folder_of(manifest.run_id)
 
     def answer(self, manifest: Manifest) -> str:
         """The answer of a finished run, as JSON.
@@ -165,8 +165,12 @@ class Runs:
                     removed.append(manifest.run_id)
         return removed
 
-    def _folder(self, run_id: str) -> Path:
-        """The folder of an id; an id is a name, never a path."""
+    def folder_of(self, run_id: str) -> Path:
+        """The folder of an id; an id is a name, never a path.
+
+        Raises:
+            RunNotFound: it is no id.
+        """
         if run_id in ("", ".", "..") or Path(run_id).name != run_id or "\\" in run_id:
             raise RunNotFound(f"{run_id!r} is no run id")
         return self._directory / run_id

@@ -32,4 +32,5 @@ def test_rows_figures_plans_and_errors(coa, root: Path, tmp_path: Path):
     assert "calls       1," in plan
     assert coa(*command, "--max", "dues").code == 2
     assert coa(*command, "--join", str(schema)).code == 2
-    assert coa("resume", coa(*command, "--json").json()["run_id"]).code == 2
+    run = coa(*command, "--max", "nights", "--json").json()["run_id"]
+    assert coa("resume", run, "-q").json()["result"][0]["values"]["nights"] == 7
