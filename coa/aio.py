@@ -3,6 +3,11 @@
 Options shared by all: ``model`` (a name such as ``openai:gpt-5-mini``, or any object with the `coa.Model` protocol),
 ``on_event`` (called with each `coa.events` event), and every field of `coa.Settings`: ``base_url``, ``window``,
 ``max_cost``, ``deadline``, ``run_dir``, ``journal`` and so on.
+
+Runs side by side share what a server can bear when they are given one ``limiter``:
+
+    limiter = coa.aio.Limiter(16)
+    await asyncio.gather(*[coa.aio.ask(book, question, limiter=limiter) for book in books])
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from coa.documents import load as load_document
 from coa.errors import UsageError
 from coa.events import Emit, ignore
 from coa.forecast import Plan
+from coa.runtime.limiter import Limiter
 from coa.serving.base import Model
 from coa.session import SourceLike
 from coa.types import Answer, Task
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from coa.writing.run import WriteOptions
 
 __all__ = [
+    "Limiter",
     "aggregate",
     "ask",
     "complete",
@@ -65,6 +72,7 @@ async def summarize(
     focus: str | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
+    limiter: Limiter | None = None,
     **options: Any,
 ) -> Answer:
     """Summarise one or more documents by Chain-of-Agents.
@@ -75,6 +83,7 @@ async def summarize(
         focus: What the summary should attend to.
         model: Name or object; see the module.
         on_event: Called with each event.
+        limiter: Shared by runs side by side; see the module.
         **options: Fields of `coa.Settings`.
 
     Raises:
@@ -82,7 +91,7 @@ async def summarize(
     """
     task = Task(kind="summary", query=focus, words=words)
     settings, own = _settings(model, options)
-    return await api.run(task, _sources(source), settings, emit=on_event, model=own)
+    return await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter)
 
 
 async def ask(
@@ -94,6 +103,7 @@ async def ask(
     retrieve: int | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
+    limiter: Limiter | None = None,
     **options: Any,
 ) -> Answer:
     """Answer a question about one or more documents, with citations. Arguments as in `summarize`.
@@ -106,7 +116,7 @@ async def ask(
     """
     task = Task(kind="qa", query=question, words=words, choices=tuple(choices), retrieve=retrieve)
     settings, own = _settings(model, options)
-    return await api.run(task, _sources(source), settings, emit=on_event, model=own)
+    return await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter)
 
 
 async def aggregate(
@@ -338,6 +348,7 @@ async def verify(
     *,
     model: str | Model | None = None,
     on_event: Emit = ignore,
+    limiter: Limiter | None = None,
     **options: Any,
 ) -> list[Verification]:
     """Does the document say so? A verdict for each claim, with the evidence.
@@ -347,6 +358,7 @@ async def verify(
         claims: One statement or several; each is a run of its own.
         model: Name or object; see the module. ``offline`` shows what bears on a claim and judges nothing.
         on_event: Called with each event.
+        limiter: Shared by runs side by side; see the module.
         **options: Fields of `coa.Settings`.
 
     Raises:
@@ -356,7 +368,11 @@ async def verify(
     found: list[Verification] = []
     for claim in [claims] if isinstance(claims, str) else claims:
         task = Task(kind="verify", query=claim)
-        found.append(verdict_of(claim, await api.run(task, _sources(source), settings, emit=on_event, model=own)))
+        found.append(
+            verdict_of(
+                claim, await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter)
+            )
+        )
     return found
 
 

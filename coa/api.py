@@ -19,8 +19,9 @@ from coa.forecast import Plan
 from coa.pipelines.base import Outcome
 from coa.pipelines.paths import ONE
 from coa.report import answer_to_json
-from coa.runtime.caller import caller_for
+from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
+from coa.runtime.limiter import Limiter
 from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.runs import OpenRun, Runs, Warn, open_journal
 from coa.serving.base import Model
@@ -59,15 +60,18 @@ async def run(
     emit: Emit = ignore,
     stdin: ReadStdin | None = None,
     model: Model | None = None,
+    limiter: Limiter | None = None,
 ) -> Answer:
     """Carry a task out. The same call again goes on where this one stopped.
+
+    ``limiter`` is that of several runs side by side; without it the run has its own.
 
     Raises:
         CoaError: any of its subclasses; what was finished by then is in the journal.
     """
     kept = Kept(stdin)
     session = await prepare(task, sources, settings, stdin=kept.read, model=model)
-    return await _finish(session, sources, kept, emit)
+    return await _finish(session, sources, kept, emit, limiter)
 
 
 async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model: Model | None = None) -> Answer:
@@ -114,11 +118,14 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     return await _finish(session, manifest.sources, kept, emit)
 
 
-async def _finish(session: Session, sources: Sequence[SourceLike], kept: Kept, emit: Emit) -> Answer:
+async def _finish(
+    session: Session, sources: Sequence[SourceLike], kept: Kept, emit: Emit, limiter: Limiter | None = None
+) -> Answer:
     mended: list[str] = []
     try:
         with _opened(session, sources, kept, mended.append) as (run_id, journal, opened):
-            answer = await _carry_out(session, run_id, journal, mended, emit)
+            caller = _caller(session, journal, emit, limiter)
+            answer = await _carry_out(session, run_id, caller, mended, emit)
             if opened is not None:
                 opened.finish(answer.status, answer=answer_to_json(answer))
     finally:
@@ -147,12 +154,20 @@ def _opened(
         yield manifest.run_id, journal, opened
 
 
-async def _carry_out(session: Session, run_id: str, journal: Journal, mended: Sequence[str], emit: Emit) -> Answer:
+def _caller(session: Session, journal: Journal, emit: Emit, limiter: Limiter | None) -> Caller:
+    """The door to the model. Of several readings nobody knows which is the answer before all are done: none streams."""
     settings = session.settings
-    # Of several readings nobody knows which one is the answer before they are all done: it is told whole.
-    whole = settings.stream and settings.paths != ONE
-    spoken = settings.model_copy(update={"stream": settings.stream and not whole})
-    caller = caller_for((session.model, *session.fallbacks), spoken, journal, emit)
+    spoken = settings.model_copy(update={"stream": settings.stream and not _of_several_paths(settings)})
+    return caller_for((session.model, *session.fallbacks), spoken, journal, emit, limiter)
+
+
+def _of_several_paths(settings: Settings) -> bool:
+    return settings.paths != ONE
+
+
+async def _carry_out(session: Session, run_id: str, caller: Caller, mended: Sequence[str], emit: Emit) -> Answer:
+    settings = session.settings
+    whole = settings.stream and _of_several_paths(settings)
     steps = session.pipeline.steps(len(session.chunks))
     emit(RunStarted(run_id=run_id, model=session.model.name, chunks=len(session.chunks), steps=steps))
     try:

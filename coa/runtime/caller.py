@@ -254,13 +254,18 @@ def _record(request: Request, outcome: Reply | Overflow, seconds: float) -> Reco
     return Record(role=request.role, messages=messages, outcome=outcome, seconds=round(seconds, 3))
 
 
-def caller_for(models: Sequence[Model], settings: Settings, journal: Journal, emit: Emit = ignore) -> Caller:
-    """A caller with the limits of the settings; the models after the first take over when it fails."""
+def caller_for(
+    models: Sequence[Model], settings: Settings, journal: Journal, emit: Emit = ignore, limiter: Limiter | None = None
+) -> Caller:
+    """A caller with the limits of the settings; the models after the first take over when it fails.
+
+    A ``limiter`` that several runs share takes the place of ``settings.concurrency``.
+    """
     routes = tuple(Route(model=model, price=price_for(model.name, settings.prices)) for model in models)
     return Caller(
         routes,
         journal,
-        limiter=Limiter(settings.concurrency),
+        limiter=limiter or Limiter(settings.concurrency),
         budget=Budget(
             max_calls=settings.max_calls,
             max_tokens=settings.max_tokens,

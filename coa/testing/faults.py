@@ -51,6 +51,7 @@ class FaultServer:
             has come, never on the order in which requests arrive.
         capacity: Requests in flight at most; one more is answered 429.
         latency: Seconds that a healthy reply takes.
+        slots: Replies being made at once; more requests wait for their turn, as they do in vLLM.
         max_context: Tokens of prompt and reply together at most; None sets no limit.
         clamp: What happens when the prompt fits, but not with the reply that was asked for: the reply is cut without
             a word, as vLLM does it, or (False) the request is refused.
@@ -80,6 +81,7 @@ class FaultServer:
         seed: int = 0,
         capacity: int | None = None,
         latency: float = 0.0,
+        slots: int | None = None,
         max_context: int | None = None,
         clamp: bool = False,
         overflow: str | Refuse = "openai",
@@ -101,6 +103,7 @@ class FaultServer:
         self._random = (fault_rate, tuple(random_faults), seed)
         self._seen: Counter[str] = Counter()
         self._capacity, self._latency = capacity, latency
+        self._turn = contextlib.nullcontext() if slots is None else asyncio.Semaphore(slots)
         self._max_context, self._clamp = max_context, clamp
         self._refuse = VENDORS[overflow] if isinstance(overflow, str) else overflow
         self._chars_per_token = chars_per_token
@@ -183,7 +186,8 @@ class FaultServer:
         prompt = prompt_of(body)
         fault, room = self._admit(prompt, body, self._fault(index, body, prompt))
         self.statuses[0 if fault.cut == 0 and fault.end != "keep" else fault.status] += 1
-        await asyncio.sleep(fault.delay + (self._latency if fault.status == 200 else 0.0))
+        async with self._turn:
+            await asyncio.sleep(fault.delay + (self._latency if fault.status == 200 else 0.0))
         if fault.body is not None:
             content = fault.body.encode() if isinstance(fault.body, str) else fault.body
             return await send(writer, content, fault)
@@ -270,6 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--capacity", type=int, help="answer 429 above so many requests in flight")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
+    parser.add_argument("--slots", type=int, help="let requests wait above so many at once")
     parser.add_argument("--max-context", type=int, help="tokens")
     parser.add_argument("--clamp", action="store_true", help="cut a reply that does not fit, instead of refusing")
     parser.add_argument("--overflow", default="openai", choices=sorted(VENDORS), help="how a refusal is worded")

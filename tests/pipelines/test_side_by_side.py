@@ -177,3 +177,17 @@ def test_the_bound_of_a_row_is_what_folding_takes() -> None:
         assert (parts - merges * (wide - 1)) * window.notes <= room_for_notes(window) or merges * (
             wide - 1
         ) >= parts - 1
+
+
+async def test_runs_side_by_side_share_what_a_server_can_bear(book: Path) -> None:
+    async with FaultServer("facts", capacity=3, latency=0.01) as server:
+        given = {"model": "openai:fake", "base_url": server.base_url, "window": 4096, "journal": False}
+        limiter = coa.aio.Limiter(3)
+        answers = await asyncio.gather(
+            *(coa.aio.ask(book, f"Which facts, number {n}?", limiter=limiter, **given) for n in range(8))
+        )
+        assert server.statuses == {200: sum(answer.usage.calls for answer in answers)}
+        assert server.max_in_flight == 3
+        limiter = coa.aio.Limiter(64)
+        found = await coa.aio.verify(book, "FACT-3 is planted.", limiter=limiter, **given)
+        assert len(found) == 1 and limiter.in_flight == 0

@@ -130,6 +130,15 @@ async def test_capacity_and_latency() -> None:
     assert (server.max_in_flight, server.in_flight) == (5, 0)
 
 
+async def test_more_requests_than_slots_wait_for_their_turn() -> None:
+    async with FaultServer(slots=2, latency=0.2) as server:
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(raw(server) for _ in range(5)))
+    assert time.perf_counter() - began >= 0.6
+    assert {answer.split(b" ", 2)[1] for answer in answers} == {b"200"}
+    assert server.max_in_flight == 5
+
+
 async def test_bytes_that_end_in_every_way() -> None:
     faults = [FAULTS["close"], FAULTS["reset"], Fault(cut=10, end="close"), Fault(cut=10, end="reset")]
     async with FaultServer(faults=faults) as server:
