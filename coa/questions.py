@@ -16,14 +16,17 @@ _HINT = 'Each line is a JSON object with a text: {"id": "q1", "question": "Who k
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question and the name it goes by: its ``id``, or the number of its line."""
+    """A question and the name it goes by: its ``id``, or the number of its line. A closed one has ``choices``."""
 
     id: str
     text: str
+    choices: tuple[str, ...] = ()
 
 
 def read_questions(path: str | Path) -> list[Question]:
-    """The questions of a file: one JSON object a line with ``question`` and perhaps ``id``; blank lines do not count.
+    """The questions of a file: one JSON object a line with ``question`` and perhaps ``id`` and ``choices``.
+
+    Blank lines do not count.
 
     Raises:
         InputNotFound: there is no such file.
@@ -56,7 +59,17 @@ def _question(line: str, number: int, path: str | Path) -> Question:
     text, name = given.get("question"), given.get("id", number)
     if not isinstance(text, str) or not text.strip() or not isinstance(name, str | int):
         raise UsageError(f"line {number} of {str(path)!r} is no question", hint=_HINT)
-    return Question(id=str(name), text=text)
+    return Question(id=str(name), text=text, choices=_choices(given.get("choices", []), number, path))
+
+
+def _choices(given: object, number: int, path: str | Path) -> tuple[str, ...]:
+    listed = cast("list[object]", given) if isinstance(given, list) else [None]
+    choices = tuple(choice for choice in listed if isinstance(choice, str))
+    if len(choices) < len(listed):
+        raise UsageError(
+            f"the choices in line {number} of {str(path)!r} are no list of texts", hint='"choices": ["yes", "no"]'
+        )
+    return choices
 
 
 def left_after(settings: Settings, spent: Usage) -> Settings:

@@ -41,21 +41,48 @@ async def coa_with(topology: str, given: Given) -> Work:
     return work
 
 
-async def langchain(kind: str, given: Given) -> Work:
-    from langchain_classic.chains.summarize import load_summarize_chain
-    from langchain_core.documents import Document
+async def langchain_model(given: Given) -> Any:
     from langchain_openai import ChatOpenAI
-    from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-    model = ChatOpenAI(model="fake", base_url=given["base_url"], api_key="none", max_tokens=MOST, temperature=0)
+    name = given.get("model", "fake")
+    model = ChatOpenAI(model=name, base_url=given["base_url"], api_key="none", max_tokens=MOST, temperature=0)
     model.custom_get_token_ids = lambda text: [0] * (len(text) // 4)  # It knows no tokens of a model without a name.
     await model.ainvoke(WARM)
+    return model
+
+
+def langchain_documents(given: Given) -> list[Any]:
+    from langchain_core.documents import Document
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+    splitter = RecursiveCharacterTextSplitter(chunk_size=given["chunk_chars"], chunk_overlap=0)
+    return [Document(part) for part in splitter.split_text(given["text"])]
+
+
+async def langchain(kind: str, given: Given) -> Work:
+    from langchain_classic.chains.summarize import load_summarize_chain
+
+    model = await langchain_model(given)
 
     async def work() -> str:
-        splitter = RecursiveCharacterTextSplitter(chunk_size=given["chunk_chars"], chunk_overlap=0)
-        documents = [Document(part) for part in splitter.split_text(given["text"])]
         chain = load_summarize_chain(model, chain_type=kind)
-        return (await chain.ainvoke({"input_documents": documents}))["output_text"]
+        return (await chain.ainvoke({"input_documents": langchain_documents(given)}))["output_text"]
+
+    return work
+
+
+async def langchain_questions(kind: str, given: Given) -> Work:
+    from langchain_classic.chains.question_answering import load_qa_chain
+
+    model = await langchain_model(given)
+
+    async def work() -> str:
+        chain, documents = load_qa_chain(model, chain_type=kind), langchain_documents(given)
+        said = [
+            (await chain.ainvoke({"input_documents": documents, "question": question}))["output_text"]
+            for question in given["questions"]
+        ]
+        return "\n".join(said)
 
     return work
 
@@ -88,6 +115,7 @@ async def llama_index(mode: str, given: Given) -> Work:
 MAKERS: dict[str, Callable[[str, Given], Awaitable[Work]]] = {
     "coa": coa_with,
     "langchain": langchain,
+    "langchain-questions": langchain_questions,
     "llama_index": llama_index,
 }
 

@@ -44,12 +44,11 @@ def ask(
 ) -> None:
     """Answer a question about documents, with citations."""
     closed = ("yes", "no") if yes_no else _choices(choices)
-    if questions is not None and closed:
-        raise UsageError("choices are for one question", hint="Leave --questions out, or --choices and --yes-no.")
     if questions is not None:
         if tracing.wanted:
             raise UsageError("answers to a file of questions are traced one by one", hint="Use coa trace RUN.")
-        ask_all(files, questions, Task(kind="qa", words=words, retrieve=retrieve), options.settings(), manner)
+        kind = Task(kind="qa", words=words, choices=closed, retrieve=retrieve)
+        ask_all(files, questions, kind, options.settings(), manner)
         return
     *sources, question = files
     if not sources:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @flattened
 def evaluate(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="qmsum, niah, longproc-path, longbench-write or summhay.")
+        str, typer.Argument(metavar="TASK", help="qmsum, niah, longproc-path, longbench-write, repobench or summhay.")
     ],
     options: o.ReadOptions,
     shown: o.Shown,

@@ -146,7 +146,7 @@ def ask_all(sources: list[str], path: str, kind: Task, settings: Settings, manne
     printed: list[str] = []
     partial = False
     for question in questions:
-        task = replace(kind, query=question.text)
+        task = replace(kind, query=question.text, choices=question.choices or kind.choices)
         answer = watched(
             lambda emit, task=task, left=settings: api.run(task, sources, left, emit=kept(emit), stdin=stdin),
             manner.quiet,

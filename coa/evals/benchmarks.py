@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
@@ -16,12 +16,13 @@ from coa.attribution.metrics import set_scores
 from coa.documents.turns import read_transcript
 from coa.errors import UsageError
 from coa.evals.items import Item, records
-from coa.evals.metrics import contained, rouge, route
+from coa.evals.metrics import code, contained, rouge, route
 from coa.writing.measure import length_score, longwriter_count
 
 Scores = Mapping[str, float]
 
 _CITED = re.compile(r"\[([\d, ]+)\]")
+_PATH = re.compile(r"\n(?:#|//) Path: (\S+)[^\n]*\n")
 _COVERAGE = MappingProxyType({"FULL_COVERAGE": 1.0, "PARTIAL_COVERAGE": 0.5})
 _ROUTE_FORM = (
     "Give the route from {src} to {dst}. Each city has one way out, so follow it step by step. Write nothing but the "
@@ -88,6 +89,34 @@ def _path_traversal(path: Path) -> Iterator[Item]:
 def _longbench_write(path: Path) -> Iterator[Item]:
     for name, record in records(path):
         yield Item(key=name, question=record["prompt"], gold=record["length"], words=record["length"])
+
+
+def _repobench(path: Path) -> Iterator[Item]:
+    """RepoBench's own records, or LongBench's ``repobench-p``: a file to be continued, and what it imports from."""
+    for name, record in records(path):
+        if "cropped_code" in record:
+            pieces = [(each["path"], each["snippet"]) for each in record["context"]]
+            place = record["file_path"]
+            begun, line = f"{record['import_statement']}\n\n{record['cropped_code']}", record["next_line"]
+        else:
+            marks = _PATH.split(f"\n{record['context']}\n")
+            pieces = [("context.txt", marks[0]), *zip(marks[1::2], marks[2::2], strict=True)]
+            (line, *_), begun = record["answers"], record["input"]
+            place = "java/Unfinished.java" if record.get("language") == "java" else "python/unfinished.py"
+        files: dict[str, str] = {}
+        for where, snippet in pieces:
+            if snippet.strip() and where != place:
+                files[_inside(where)] = f"{files.get(where, '')}{snippet}\n"
+        files[_inside(place)] = begun.rstrip("\n") + "\n"
+        yield Item(key=name, question=place, files=files, gold=line)
+
+
+def _inside(path: str) -> str:
+    """A path that cannot leave the folder it is put into."""
+    parts = PurePosixPath(path).parts
+    if not parts or PurePosixPath(path).is_absolute() or ".." in parts or "\\" in path or "\0" in path:
+        raise ValueError(f"{path!r} is no path inside a repository")
+    return path
 
 
 def _summhay(path: Path) -> Iterator[Item]:
@@ -175,6 +204,12 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             score=lambda item, text: {"S_l": length_score(item.gold, longwriter_count(text))},
             main="S_l",
             writes=True,
+        ),
+        "repobench": Benchmark(
+            about="the next line of a file of a repository (RepoBench, LongBench's repobench-p)",
+            load=_repobench,
+            score=lambda item, text: code(text, item.gold),
+            main="code_sim",
         ),
         "summhay": Benchmark(
             about="summaries of many documents (SummHay): the systems and verdicts that the file records, no model",

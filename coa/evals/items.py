@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,9 +17,10 @@ class Item:
 
     Attributes:
         key: Its name, the same whenever the file is loaded.
-        question: What is asked, or the brief of a text to be written.
+        question: What is asked, the brief of a text to be written, or the path of the file to be continued.
         document: What is read; empty where something is written from nothing.
         gold: What it is scored against, as its metric takes it.
+        files: A repository: the text of each file by its path.
         words: Length to write.
         said: A text that the file itself holds, to be scored instead of a new one.
     """
@@ -28,6 +29,7 @@ class Item:
     question: str
     gold: Any
     document: str = ""
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
     words: int | None = None
     said: str | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 _WORD = re.compile(r"[a-z0-9]+")
 _CONTROL = re.compile(r"[\x00-\x1f]")
@@ -39,6 +40,26 @@ def route(text: str, gold: str) -> dict[str, float]:
     both = list(zip(said, wanted, strict=False))
     reached = next((place for place, (mine, theirs) in enumerate(both, 1) if mine != theirs), len(both))
     return {"exact": float(said == wanted), "partial": reached / len(wanted) if wanted else 0.0}
+
+
+def code(text: str, gold: str) -> dict[str, float]:
+    """Next lines of code: ``exact`` and ``edit`` as RepoBench scores them, ``code_sim`` as LongBench does.
+
+    ``exact`` does not look at blanks. The similarities are difflib's ratio in whole percent, as ``fuzzywuzzy`` alone
+    gives it (with ``Levenshtein`` installed it silently gives another). ``code_sim`` takes the first line that is no
+    comment and no fence.
+    """
+    rows = text.lstrip("\n").split("\n")
+    first = next((row for row in rows if not any(mark in row for mark in ("`", "#", "//"))), "")
+    return {
+        "exact": float(text.split() == gold.split()),
+        "edit": _similar(text, gold),
+        "code_sim": _similar(first, gold),
+    }
+
+
+def _similar(text: str, gold: str) -> float:
+    return round(100 * SequenceMatcher(None, text, gold).ratio()) / 100
 
 
 def _lines(text: str) -> list[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from coa import api
+from coa.code.completion import completion_task
 from coa.config import Settings
 from coa.documents import Document
 from coa.errors import CoaError, InputError, LimitReached, RunError, UsageError
@@ -178,10 +181,28 @@ async def _answer(item: Item, writes: bool, settings: Settings, emit: Emit, mode
         from coa.writing.run import WriteOptions, write
 
         return await write(item.question, settings, WriteOptions(words=item.words or 500), emit=emit, model=model)
+    if item.files:
+        return await _continued(item, settings, emit, model)
     document = Document(
         id="document", path=item.key, text=item.document, sha256=sha256(item.document.encode()).hexdigest()
     )
     return await api.run(Task(kind="qa", query=item.question), (document,), settings, emit=emit, model=model)
+
+
+async def _continued(item: Item, settings: Settings, emit: Emit, model: Model | None) -> Answer:
+    """The next line of a file, in a repository that is laid out for it."""
+    with TemporaryDirectory() as folder:
+        await asyncio.to_thread(_lay_out, Path(folder), item.files)
+        line = item.files[item.question].count("\n") + 1
+        task = await asyncio.to_thread(completion_task, folder, file=item.question, line=line)
+        return await api.run(task, (folder,), settings, emit=emit, model=model)
+
+
+def _lay_out(folder: Path, files: Mapping[str, str]) -> None:
+    for path, text in files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
 
 
 def _setup(settings: Settings, model: Model | None) -> str:

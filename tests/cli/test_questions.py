@@ -37,6 +37,25 @@ def test_each_question_has_its_answer_and_again_they_cost_nothing(coa, root: Pat
     assert [row["answer"]["text"] for row in again] == [row["answer"]["text"] for row in first]
 
 
+def test_closed_questions_have_their_own_choices_or_those_of_all(coa, root: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"worker": ["Notes."], "manager": ["B\nSo the notes say."]}))  # Of each run.
+    (tmp_path / "short.txt").write_text("The oil stands in the shed. Bosun is the dog.")
+    asked = [{"question": "Where is it?", "choices": ["the quay", "the shed"]}]
+    asked += [{"question": "Is Bosun the keeper?"}]
+    command = ("ask", str(tmp_path / "short.txt"), "--questions", file_of(tmp_path, *asked), "--yes-no", "--json", "-q")
+    ended = coa(*command, "--model", f"scripted:{script}")
+    choices = [json.loads(line)["answer"]["choice"] for line in ended.out.splitlines()]
+    assert [choice["chosen"] for choice in choices] == ["the shed", "no"]
+    assert [choice["options"] for choice in choices] == [["the quay", "the shed"], ["yes", "no"]]
+
+
+@pytest.mark.parametrize("choices", ["yes", [1], [["a"]], {"a": 1}, None])
+def test_choices_that_are_no_list_of_texts_are_named(choices: object, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="line 2"):
+        read_questions(file_of(tmp_path, {"question": "a?"}, {"question": "b?", "choices": choices}))
+
+
 def test_texts_for_people_name_their_question(coa, root: Path, tmp_path: Path) -> None:
     questions = file_of(tmp_path, {"id": "keeper", "question": "Who keeps the light on Gull Stack?"})
     ended = coa("ask", str(root / LOG), "--questions", questions, "-q")

@@ -9,7 +9,7 @@ from statistics import fmean
 import pytest
 
 from coa.evals.benchmarks import BENCHMARKS
-from coa.evals.metrics import contained, rouge, route
+from coa.evals.metrics import code, contained, rouge, route
 from coa.evals.run import load_items
 
 ROUTE = "From A, take a bus to B.\nFrom B, take a train to C.\nFrom C, take a ferry to D.\nFrom D, take a bus to E."
@@ -36,6 +36,13 @@ def test_routes():
     half = "\n".join(ROUTE.split("\n")[:2])
     assert route(f"<Route>{half}</Route>", ROUTE)["partial"] == 0.5
     assert route("<Route>From X, take a bus to Y.</Route>", ROUTE)["partial"] == 0.25
+
+
+def test_code():
+    assert code("# c\n    return x+1\nfoo", "    return x + 1") == {"exact": 0.0, "edit": 0.74, "code_sim": 0.93}
+    assert code("\treturn  x", "return x")["exact"] == 1.0
+    assert code("```python\nx = 1\n```", "x = 1")["code_sim"] == 1.0
+    assert code("# only a comment", "x = 1")["code_sim"] == code("", "x = 1")["edit"] == 0.0
 
 
 def test_lengths(tmp_path: Path):

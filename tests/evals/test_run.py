@@ -99,6 +99,59 @@ async def test_meetings_offline(tmp_path: Path):
     assert report.setup.startswith("offline") and report.scores["rouge1"] > 0.1
 
 
+PLACE = "harbour/master.py"
+
+
+def unfinished(root: Path) -> tuple[dict[str, object], dict[str, object]]:
+    """A line to be written in a repository of our own, as RepoBench and as LongBench put it."""
+    repo = root / "examples" / "repository"
+    rows = (repo / PLACE).read_text().split("\n")
+    at = rows.index("        self._quay.assign_berth(ship, berth)")
+    others = [path for path in sorted(repo.rglob("*.py")) if path.name != "master.py"]
+    named = [{"identifier": "", "path": str(p.relative_to(repo)), "snippet": p.read_text()} for p in others]
+    one = {
+        "file_path": PLACE,
+        "context": [*named, {"identifier": "", "path": PLACE, "snippet": "the file itself"}],
+        "import_statement": "\n".join(rows[:6]),
+        "cropped_code": "\n".join(rows[6:at]) + "\n",
+        "next_line": rows[at],
+    }
+    context = "".join(f"\n# Path: {each['path']}\n{each['snippet']}" for each in named)
+    other = {"context": context, "input": "\n".join(rows[:at]) + "\n", "answers": [rows[at]], "language": "python"}
+    return one, other
+
+
+async def test_the_next_line_of_a_repository(root: Path, tmp_path: Path):
+    data = tmp_path / "code.jsonl"
+    data.write_text("\n".join(map(json.dumps, unfinished(root))))
+
+    def reply(request: Request) -> str:
+        if request.role == "worker":
+            return "[[class Quay:]]"
+        assert "assign_berth(ship, berth)" not in request.inputs["query"]
+        return "self._quay.assign_berth(ship, 3)"
+
+    model = ScriptedModel(reply)
+    report = await evaluate("repobench", data, SETTINGS, model=model)
+    assert report.items == 2 and not report.failed and report.main == "code_sim"
+    assert report.scores["exact"] == 0.0 and 0.8 < report.scores["edit"] == report.scores["code_sim"] < 1.0
+    read = {request.inputs["passage"].text for request in model.requests if request.role == "worker"}
+    assert any("class Quay:" in text for text in read) and not any("the file itself" in text for text in read)
+    said = tmp_path / "said.jsonl"
+    gold = unfinished(root)[0]["next_line"]
+    said.write_text("\n".join(json.dumps({"key": f"code-{n}", "text": gold}) for n in range(2)))
+    perfect = await evaluate("repobench", data, SETTINGS, predictions=said)
+    assert set(perfect.scores.values()) == {1.0} and perfect.calls == 0
+
+
+@pytest.mark.parametrize("path", ["../up.py", "/etc/up.py", "a/../../up.py", "", "a\\b.py"])
+async def test_a_path_that_leaves_the_repository_is_refused(path: str, root: Path, tmp_path: Path):
+    one, _ = unfinished(root)
+    (tmp_path / "code.json").write_text(json.dumps({**one, "file_path": path}))
+    with pytest.raises(UsageError):
+        await evaluate("repobench", tmp_path / "code.json", SETTINGS, model=ScriptedModel([]))
+
+
 def test_predictions_by_the_command(tmp_path: Path):
     from typer.testing import CliRunner
 
@@ -118,7 +171,7 @@ def test_predictions_by_the_command(tmp_path: Path):
 async def test_files_of_another_form(content: str, tmp_path: Path):
     path = tmp_path / "x.json"
     path.write_text(content)
-    for name in ("niah", "qmsum", "summhay", "longproc-path", "longbench-write"):
+    for name in ("niah", "qmsum", "summhay", "longproc-path", "longbench-write", "repobench"):
         with pytest.raises(CoaError):
             await evaluate(name, path, SETTINGS)
     with pytest.raises(UsageError):
