@@ -23,8 +23,10 @@ Given = dict[str, Any]
 Work = Callable[[], Awaitable[str]]
 
 
-async def coa_with(topology: str, given: Given) -> Work:
+async def coa_with(how: str, given: Given) -> Work:
     import coa
+
+    topology, _, paths = how.partition(" ")
 
     folder = Path(tempfile.mkdtemp())
     options: Given = {"model": "openai:fake", "base_url": given["base_url"], "run_dir": folder / "runs"}
@@ -34,7 +36,9 @@ async def coa_with(topology: str, given: Given) -> Work:
     await coa.aio.summarize(warm, **options)
 
     async def work() -> str:
-        done = await coa.aio.summarize(given["book"], topology=topology, window=given["window"], **options)
+        done = await coa.aio.summarize(
+            given["book"], topology=topology, paths=paths or "one", window=given["window"], **options
+        )
         assert done.status == "complete", done.warnings
         return done.text
 

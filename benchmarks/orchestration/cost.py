@@ -24,6 +24,7 @@ import coa
 from coa.pipelines.registry import TOPOLOGIES
 
 PEERS = ("langchain refine", "langchain map_reduce", "llama_index refine", "llama_index tree_summarize")
+PATHS = ("chain bidirectional", "chain permutations:5")
 CONTENDERS = Path(__file__).with_name("contenders.py")
 
 
@@ -65,7 +66,7 @@ def main() -> None:
         print("| | window | calls | prompt | reply | critical path | s | beside chain | CPU s |")
         print("|---|---|---|---|---|---|---|---|---|")
         chain: dict[str, Any] = {}
-        for name in TOPOLOGIES:
+        for name in (*TOPOLOGIES, *PATHS):
             whole = {"window": max(options.window, options.chars // 2)} if name == "single" else {}
             found = measure(f"coa {name}", sys.executable, speed, given | whole)
             chain = chain or found

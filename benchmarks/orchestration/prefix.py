@@ -34,8 +34,7 @@ def ours(topology: str, given: Given) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for question in given["questions"]:
             options = {"model": "vllm:tiny", "base_url": given["base_url"], "window": given["window"]}
-            done = coa.ask(BOOK, question, topology=topology, run_dir=folder, **options)
-            assert done.coverage.read == done.coverage.chunks
+            coa.ask(BOOK, question, topology=topology, run_dir=folder, **options)
 
 
 def theirs(kind: str, given: Given, python: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import coa
 from coa.pipelines.order import ORDERS
+from coa.pipelines.paths import KINDS
 from coa.pipelines.registry import TOPOLOGIES
 from coa.testing import FaultServer
 
@@ -30,9 +31,11 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def ask(book: Path, server: FaultServer, window: int, topology: str, order: str = "ltr") -> coa.Answer:
+def ask(
+    book: Path, server: FaultServer, window: int, topology: str, order: str = "ltr", paths: str = "one"
+) -> coa.Answer:
     options = {"model": "openai:fake", "base_url": server.base_url, "journal": False, "window": window}
-    return coa.ask(book, "Which facts are planted?", topology=topology, order=order, **options)
+    return coa.ask(book, "Which facts are planted?", topology=topology, order=order, paths=paths, **options)
 
 
 def lost(answer: coa.Answer) -> set[str]:
@@ -49,6 +52,18 @@ def test_nothing_is_lost_and_nothing_refused(book: Path, topology: str, order: s
     assert answer.status == "complete"
     assert server.statuses == {200: answer.usage.calls}
     assert topology in ONE_CALL or answer.coverage.chunks > FACTS // 2
+
+
+@pytest.mark.parametrize("paths", KINDS)
+@pytest.mark.parametrize("topology", [name for name in TOPOLOGIES if name not in ONE_CALL])
+def test_nor_by_any_of_several_readings(book: Path, topology: str, paths: str) -> None:
+    with FaultServer("facts", max_context=1500) as server:
+        answer = ask(book, server, 1500, topology, paths=paths)
+    assert not lost(answer) and answer.status == "complete"
+    assert len(answer.readings) > 1
+    for reading in answer.readings:
+        assert set(FACT.findall(reading.text)) == {f"FACT-{i}" for i in range(FACTS)}
+    assert server.statuses == {200: answer.usage.calls}
 
 
 @pytest.mark.parametrize("window", [1100, 1333, 1777, 2500, 4096])
