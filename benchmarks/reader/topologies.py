@@ -75,7 +75,8 @@ class Batched:
         while self.waiting:
             await asyncio.sleep(GATHERED)
             batch, self.waiting = self.waiting, []
-            new = list(dict.fromkeys(chat(request) for request, _ in batch).keys() - self.known.keys())
+            asked = dict.fromkeys(chat(request) for request, _ in batch)
+            new = [prompt for prompt in asked if prompt not in self.known]
             said = await asyncio.to_thread(self.reading.answers, new, MOST)
             self.known.update(zip(new, said, strict=True))
             for request, done in batch:
@@ -130,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts", default="2,8,32")
     parser.add_argument("--topologies", default=",".join(TOPOLOGIES))
     parser.add_argument("--n", type=int, default=60)
-    parser.add_argument("--window", type=int, default=1280)
+    parser.add_argument("--window", type=int, default=1100)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)

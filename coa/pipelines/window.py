@@ -18,6 +18,7 @@ from coa.types import Notes, Passage, Span, Task
 MIN_ROOM = 32
 """Fewer tokens than this are not worth a call."""
 
+_QUERY_STEP, _QUERY_SHARE = 64, 32
 _NOTES_CAP = 1024
 _ANSWER_CAP = 2048
 _NOTES_SHARE = 6
@@ -63,11 +64,8 @@ def divide(size: int, ctx: Context) -> Window:
     Raises:
         WindowTooSmall: if no text would fit.
     """
-    document, speaker = ctx.labels
-    empty = replace(_NO_PASSAGE, document=document, speaker=speaker)
-    worker = Worker().request(empty, Notes(), ctx, max_tokens=_NOTES_CAP)
     manager = Manager().request(Notes(), (), ctx, max_tokens=_ANSWER_CAP)
-    prompt = prompt_tokens(worker.messages, ctx.counter) + REPAIR_RESERVE
+    prompt = _worker_tokens(size, ctx)
     window = Window(
         size=size,
         notes=_notes_tokens(size, prompt),
@@ -87,6 +85,27 @@ def divide(size: int, ctx: Context) -> Window:
 def usable_size(window: int, margin: float) -> int:
     """The part of a window that is safe to fill when the counter may be too low by ``margin``."""
     return int(window / (1 + margin))
+
+
+def _worker_tokens(size: int, ctx: Context) -> int:
+    """The worker's prompt without passage and notes, the question rounded up to whole steps.
+
+    Short and long questions then cut a document into the same chunks, and what a server's prefix cache keeps of them
+    serves the next question too.
+    """
+    tokens = _rendered(ctx)
+    if query := ctx.task.query:
+        without = _rendered(replace(ctx, task=replace(ctx.task, query="")))
+        step = max(1, min(_QUERY_STEP, size // _QUERY_SHARE))
+        tokens = max(tokens, without + -(-ctx.counter.count(query) // step) * step)
+    return tokens + REPAIR_RESERVE
+
+
+def _rendered(ctx: Context) -> int:
+    document, speaker = ctx.labels
+    empty = replace(_NO_PASSAGE, document=document, speaker=speaker)
+    worker = Worker().request(empty, Notes(), ctx, max_tokens=_NOTES_CAP)
+    return prompt_tokens(worker.messages, ctx.counter)
 
 
 def _notes_tokens(size: int, prompt: int) -> int:
