@@ -20,8 +20,13 @@ def storage(path: Path) -> Generator[None]:
         raise StorageFailed(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace a file's content in one step: a crash leaves the old content or the new, never a part.
+
+    Args:
+        path: The file.
+        data: Its new content.
+        durable: Whether it must also survive a power cut; a killed process loses nothing either way.
 
     Raises:
         StorageFailed: the disk is full, or the directory cannot be written.
@@ -32,7 +37,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             Path(name).replace(path)
         except BaseException:
             with suppress(OSError):

@@ -48,6 +48,7 @@ _SYLLABLES = [
 ]
 _WORDS = re.compile(r"about (\d+) (?:more )?words", re.IGNORECASE)
 _COUNT = re.compile(r"exactly (\d+) lines")
+_EDITS = "Answer with a JSON array"
 _TARGET, _BUDGET = re.compile(r"in (\d+) words"), re.compile(r"Word Count: (\d+)")
 
 
@@ -62,17 +63,21 @@ def biased_writer(bias: float = 1.0, spread: float = 0.2, *, window: int = 200_0
     """
 
     def reply(request: Request) -> str:
-        prompt = request.messages[-1].content
-        rng = random.Random(hashlib.sha256(f"{seed}|{request.sample}|{prompt}".encode()).hexdigest())
-        if request.role == "planner":
-            wanted = _COUNT.findall(prompt)
-            return _outline(int(wanted[-1]), rng) if wanted else _paragraphs(int(_TARGET.findall(prompt)[-1]), rng)
-        if request.role == "editor":
-            return "[]"
-        asked = int((_WORDS.findall(prompt) or _BUDGET.findall(prompt))[-1])
-        return prose(max(1, round(asked * bias * rng.lognormvariate(0, spread))), rng)
+        return said(request.messages[-1].content, bias, spread, seed=f"{seed}|{request.sample}")
 
     return ScriptedModel(reply, window=window, name="scripted:writer")
+
+
+def said(prompt: str, bias: float = 1.0, spread: float = 0.2, *, seed: str = "") -> str:
+    """What such a model says to a prompt, for a server that has nothing else to go by."""
+    rng = random.Random(hashlib.sha256(f"{seed}|{prompt}".encode()).hexdigest())
+    if wanted := _COUNT.findall(prompt):
+        return _outline(int(wanted[-1]), rng)
+    if _EDITS in prompt:
+        return "[]"
+    if asked := _WORDS.findall(prompt) or _BUDGET.findall(prompt):
+        return prose(max(1, round(int(asked[-1]) * bias * rng.lognormvariate(0, spread))), rng)
+    return _paragraphs(int(_TARGET.findall(prompt)[-1]), rng)
 
 
 def prose(words: int, rng: random.Random) -> str:

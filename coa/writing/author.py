@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coa.agents.fence import Fence
 from coa.agents.manager import quote_line
@@ -15,9 +15,10 @@ from coa.runtime.together import together
 from coa.types import Evidence
 from coa.writing import memory as told
 from coa.writing.allocate import MOST_WORDS
-from coa.writing.draft import Call, Wanted, write_leaf
+from coa.writing.draft import Call, Wanted, bounds_of, write_leaf
 from coa.writing.plan import Outline, Section
 from coa.writing.redo import Redo
+from coa.writing.schedule import Places, urgency
 
 FindEvidence = Callable[[Section], Sequence[Evidence]]
 
@@ -55,6 +56,33 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """What the chapters share: the places, what is finished, and who waits for it."""
+
+    outline: Outline
+    places: Places
+    builds_on: Mapping[str, Sequence[str]]
+    written: dict[str, Written] = field(default_factory=dict[str, Written])
+    awaited: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+
+    async def ready(self, leaf: Section, urgency: int, *, holding: bool) -> bool:
+        """Wait until a leaf can be written, without a place in the meantime; then hold one."""
+        missing = [name for name in self.builds_on[leaf.id] if name not in self.written]
+        if missing and holding:
+            self.places.give()
+        for name in missing:
+            await self.awaited.setdefault(name, asyncio.Event()).wait()
+        if missing or not holding:
+            await self.places.take(urgency)
+        return True
+
+    def put(self, leaf: Written) -> None:
+        """A leaf is finished."""
+        self.written[leaf.section.id] = leaf
+        self.awaited.setdefault(leaf.section.id, asyncio.Event()).set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
     """Writes through one door to the model.
 
@@ -82,51 +110,47 @@ class Author:
 
     async def write(self, outline: Outline) -> list[Written]:
         """Every leaf in reading order; one that the model would not write has a ``problem`` and no text."""
-        gate = asyncio.Semaphore(self.parallel)
         groups, waits = outline.chapters(), outline.waits()
-        done = [asyncio.Event() for _ in groups]
-        finished: dict[int, list[Written]] = {}
-
-        async def chapter(number: int) -> None:
-            for other in sorted(waits[number]):
-                await done[other].wait()
-            async with gate:
-                base = [leaf for other in sorted(waits[number]) for leaf in finished[other]]
-                finished[number] = await self._chapter(outline, *groups[number], base)
-            done[number].set()
-
-        await together(chapter(number) for number in range(len(groups)))
-        return [leaf for number in range(len(groups)) for leaf in finished[number]]
+        words = [sum(leaf.words for leaf in leaves) for _, leaves in groups]
+        desk = _Desk(outline=outline, places=Places(self.parallel), builds_on=outline.builds_on())
+        first = urgency(words, waits) if self.parallel > 1 else [0] * len(groups)
+        found = await together(self._chapter(desk, *group, first[i]) for i, group in enumerate(groups))
+        return [leaf for leaves in found for leaf in leaves]
 
     async def again(self, outline: Outline, written: Sequence[Written], wish: Redo, number: int) -> list[Written]:
         """The same document with one leaf written anew, the ``number``-th such wish; all others stay as they are."""
         texts = {each.section.id: each for each in written}
         old = texts[wish.section]
         chapter, leaves = next(group for group in outline.chapters() if old.section in group[1])
-        place = _Place(outline=outline, chapter=chapter, leaves=leaves, written=texts)
+        base = [texts[name] for name in outline.builds_on()[wish.section]]
+        place = _Place(outline=outline, chapter=chapter, leaves=leaves, written=texts, base=base)
         self.started(old.section)
         new, _ = await self._leaf(place, old.section, old.section.words, 1.0, wish, number)
         self.done(new)
         return [new if each is old else each for each in written]
 
     async def _chapter(
-        self, outline: Outline, chapter: Section | None, leaves: Sequence[Section], base: Sequence[Written]
+        self, desk: _Desk, chapter: Section | None, leaves: Sequence[Section], urgency: int
     ) -> list[Written]:
         """The leaves in turn: each knows what its chapter said; words missing or too many go to those to come."""
         written: dict[str, Written] = {}
-        place = _Place(outline=outline, chapter=chapter, leaves=leaves, written=written, base=base)
-        bias, owed = 1.0, 0
-        ahead = sum(leaf.words for leaf in leaves)
+        place = _Place(outline=desk.outline, chapter=chapter, leaves=leaves, written=written)
+        bias, owed, holding = 1.0, 0, False
+        whole = ahead = sum(leaf.words for leaf in leaves)
         for index, leaf in enumerate(_in_turn(leaves)):
+            holding = await desk.ready(leaf, urgency, holding=holding)
             self.started(leaf)
-            last = index == len(leaves) - 1
             target = _target(leaf.words, owed, ahead)
-            result, ratio = await self._leaf(place, leaf, target, bias, last=last)
+            bounds = bounds_of(target, whole if index == len(leaves) - 1 else None)
+            base = [desk.written[name] for name in desk.builds_on[leaf.id]]
+            result, ratio = await self._leaf(replace(place, base=base), leaf, target, bias, bounds=bounds)
             ahead -= leaf.words
             owed += leaf.words - word_count(result.text)
             bias = min(1.6, max(0.4, 0.3 * bias + 0.7 * ratio if index == 0 else 0.7 * bias + 0.3 * ratio))
             written[leaf.id] = result
+            desk.put(result)
             self.done(result)
+        desk.places.give()
         return [written[leaf.id] for leaf in leaves]
 
     async def _leaf(
@@ -138,7 +162,7 @@ class Author:
         wish: Redo | None = None,
         number: int = 0,
         *,
-        last: bool = True,
+        bounds: tuple[int, int] | None = None,
     ) -> tuple[Written, float]:
         evidence = tuple(self.evidence(leaf)) if self.evidence else ()
         before = place.before(leaf)
@@ -152,7 +176,7 @@ class Author:
             title=leaf.title,
             target=target,
             bias=bias,
-            last=last,
+            bounds=bounds or bounds_of(target, target),
             before=tuple(each.text for each in before),
             language=self.language,
             must=tuple(leaf.must_mention),

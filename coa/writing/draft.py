@@ -22,6 +22,9 @@ SHORT, SHORT_INSIDE = 0.93, 0.65
 LONG, LONG_INSIDE, TRIM_TO = 1.1, 1.25, 1.05
 """Shares of the target; inside a chapter more may be missing or too much, since the sections to come make up for it."""
 
+CHAPTER_SLACK = 0.04
+"""Share of a chapter's words that may be missing or too many at its end: a document may then be off by as much."""
+
 FIXES = 2
 TOKENS_A_WORD = 3
 _ASK_AT_MOST, _ASK_AT_LEAST = 1200, 40
@@ -35,7 +38,7 @@ class Wanted:
         title: Its heading, taken out where the model repeats it.
         target: Words wanted.
         bias: Words that the model gives for each that is asked, as learned so far.
-        last: Whether no section comes after it that could make up for missing words.
+        bounds: Words that are enough, and words that are not too many.
         before: Texts that must not be repeated.
         language: The code of the language that it must be in; None where any will do.
         must: Phrases that it must mention.
@@ -46,8 +49,8 @@ class Wanted:
 
     title: str
     target: int
+    bounds: tuple[int, int]
     bias: float = 1.0
-    last: bool = True
     before: Sequence[str] = ()
     language: str | None = None
     must: Sequence[str] = ()
@@ -71,6 +74,19 @@ class Draft:
     warnings: tuple[str, ...] = ()
 
 
+def bounds_of(target: int, ends: int | None = None) -> tuple[int, int]:
+    """How few and how many words are accepted for ``target``.
+
+    Args:
+        target: Words wanted.
+        ends: Words of the chapter that the leaf ends; None where sections to come make up for what is missing.
+    """
+    if ends is None:
+        return round(SHORT_INSIDE * target), round(LONG_INSIDE * target)
+    slack = CHAPTER_SLACK * ends
+    return round(min(SHORT * target, target - slack)), round(max(LONG * target, target + slack))
+
+
 async def write_leaf(call: Call, render: Render, wanted: Wanted) -> Draft:
     """Write about ``wanted.target`` words.
 
@@ -85,18 +101,19 @@ async def write_leaf(call: Call, render: Render, wanted: Wanted) -> Draft:
     if wanted.language and (found := language_of(text)) not in (None, wanted.language):
         raise MalformedReply(f"the model wrote in {found!r}, not in {wanted.language!r}")
     text, warnings = _without_repeats(text, wanted)
-    text = await _continued(call, render, text, wanted, SHORT if cut or wanted.last else SHORT_INSIDE)
+    least = round(SHORT * wanted.target) if cut else wanted.bounds[0]
+    text = await _continued(call, render, text, wanted, least)
     text, more = _ruled(_trimmed(text, wanted), wanted)
     return Draft(text=text, ratio=ratio, warnings=(*warnings, *more))
 
 
-async def _continued(call: Call, render: Render, text: str, wanted: Wanted, short: float) -> str:
-    """The text made longer while it has less than its share of the target."""
+async def _continued(call: Call, render: Render, text: str, wanted: Wanted, least: int) -> str:
+    """The text made longer while it has fewer words than that."""
     for _ in range(FIXES):
-        missing = wanted.target - word_count(text)
-        if not text or missing <= (1 - short) * wanted.target:
+        there = word_count(text)
+        if not text or there >= least:
             break
-        more = _asked(missing, wanted.bias)
+        more = _asked(wanted.target - there, wanted.bias)
         added, _ = await _said(call, render(more, text, ""), more, wanted)
         longer = f"{text}\n\n{added}"
         if not added or _repeats(longer, wanted.before) or _foreign(added, wanted):
@@ -199,7 +216,7 @@ def _without(text: str, phrase: str) -> str:
 
 def _trimmed(text: str, wanted: Wanted) -> str:
     """Without the last sentences where it is too long."""
-    if word_count(text) <= (LONG if wanted.last else LONG_INSIDE) * wanted.target:
+    if word_count(text) <= wanted.bounds[1]:
         return text
     kept = 0
     for _, end in sentence_spans(text):

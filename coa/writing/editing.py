@@ -71,16 +71,15 @@ class Editor:
 
     async def edit(self, outline: Outline, written: list[Written]) -> Edited:
         """The text with its seams and its contradictions mended."""
-        seams = await self._asked([self._seam(outline, *pair) for pair in self._seams(outline, written)])
-        first = applied(written, seams, self.fence.tag)
-        conflicts = conflicts_in((leaf.section.id, leaf.text) for leaf in first.written)
+        seams = [self._seam(outline, *pair) for pair in self._seams(outline, written)]
+        conflicts = conflicts_in((leaf.section.id, leaf.text) for leaf in written)
         batches = [conflicts[i : i + CONFLICTS_A_CALL] for i in range(0, len(conflicts), CONFLICTS_A_CALL)]
-        found = await self._asked([self._conflicts(outline, batch) for batch in batches])
-        second = applied(first.written, found, self.fence.tag)
-        made, refused = (*first.made, *second.made), first.refused + second.refused
+        edits = await self._asked([*seams, *(self._conflicts(outline, batch) for batch in batches)])
+        edited = applied(written, edits, self.fence.tag)
+        made, refused = edited.made, edited.refused
         warnings = [f"{len(made)} small edits were made to seams and contradictions"] if made else []
         warnings += [f"{refused} edits of the model were not made: their words stood there not once"] if refused else []
-        return Edited(written=second.written, made=made, refused=refused, warnings=tuple(warnings))
+        return replace(edited, warnings=tuple(warnings))
 
     def _seams(self, outline: Outline, written: Sequence[Written]) -> list[tuple[Written, Written]]:
         """Neighbours that did not know each other: across chapters, and around what was written anew."""
@@ -146,7 +145,7 @@ def applied(written: Sequence[Written], edits: Sequence[Edit], tag: str) -> Edit
         if _fit(edit, text, tag):
             texts[edit.section] = text.replace(edit.find, edit.replace)
             made.append(edit)
-    leaves = [replace(leaf, text=texts[leaf.section.id]) for leaf in written]
+    leaves = [_with(leaf, texts[leaf.section.id]) for leaf in written]
     return Edited(written=leaves, made=tuple(made), refused=len(edits) - len(made))
 
 
@@ -172,3 +171,7 @@ def _edit(entry: Mapping[str, Any]) -> Edit | None:
 
 def _request(prompt: str) -> Request:
     return Request(messages=(Message(role="user", content=prompt),), role="editor", max_tokens=_TOKENS)
+
+
+def _with(leaf: Written, text: str) -> Written:
+    return leaf if leaf.text == text else replace(leaf, text=text)

@@ -102,8 +102,10 @@ class Folder:
             "problem": written.problem,
             "warnings": list(written.warnings),
         }
-        write_atomically(stem.with_suffix(".md"), f"{written.text}\n".encode())
-        write_atomically(stem.with_suffix(".json"), json.dumps(state, ensure_ascii=False, indent=1).encode())
+        # The journal is what a run rests on: these two need not outlive a power cut.
+        write_atomically(stem.with_suffix(".md"), f"{written.text}\n".encode(), durable=False)
+        shown = json.dumps(state, ensure_ascii=False, indent=1).encode()
+        write_atomically(stem.with_suffix(".json"), shown, durable=False)
 
     def edited(self, edits: Sequence[Edit]) -> None:
         """Keep the edits that were made at the end."""

@@ -73,10 +73,11 @@ class Job:
         self.emit(Planned(title=outline.title, sections=_listed(outline.sections)))
         written = await self._written(self._author(outline, fence, evidence), outline)
         edited = await self._edited(outline, written, fence)
-        written = edited.written
         self.folder.edited(edited.made)
-        for number, leaf in enumerate(written, 1):
-            self.folder.keep(number, leaf)
+        for number, (before, leaf) in enumerate(zip(written, edited.written, strict=True), 1):
+            if leaf is not before:
+                self.folder.keep(number, leaf)
+        written = edited.written
         if not any(leaf.text for leaf in written):
             raise MalformedReply(f"no section could be written; the last one failed with {written[-1].problem}")
         offline = self.model.name.startswith("offline")

@@ -126,6 +126,19 @@ class Outline(BaseModel):
             found.append(wanted - {number})
         return found
 
+    def builds_on(self) -> dict[str, list[str]]:
+        """For each leaf, those of other chapters that must be written before it, in reading order."""
+        place = {leaf.id: number for number, leaf in enumerate(self.leaves())}
+        below = {each.id: [leaf.id for leaf in each.leaves()] for each in _walk(self.sections)}
+        named = dict(_inherited(self.sections, frozenset()))
+        found: dict[str, list[str]] = {}
+        for _, leaves in self.chapters():
+            own = {leaf.id for leaf in leaves}
+            for leaf in leaves:
+                wanted = {name for each in named[leaf.id] for name in below[each]} - own
+                found[leaf.id] = sorted(wanted, key=lambda name: place[name])
+        return found
+
     @model_validator(mode="before")
     @classmethod
     def _expand(cls, data: Any) -> Any:
@@ -232,6 +245,16 @@ def _walk(sections: Sequence[Section]) -> Iterator[Section]:
     for section in sections:
         yield section
         yield from _walk(section.children)
+
+
+def _inherited(sections: Sequence[Section], above: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Each leaf with the ids that it, or a section that it stands in, depends on."""
+    for section in sections:
+        named = above | set(section.depends_on)
+        if section.children:
+            yield from _inherited(section.children, named)
+        else:
+            yield section.id, named
 
 
 def _named(section: Section) -> Iterator[str]:
