@@ -10,6 +10,7 @@ from coa.agents.quotes import marker_pattern, markers_in
 from coa.documents import Document
 from coa.sentences import sentence_spans
 from coa.types import Citation, Notes, Span
+from coa.verbatim import outside_code
 
 _NUMBERED = re.compile(r"\[(\d+(?:\s*[-–,;]\s*\d+)*)\]")
 _MARK = re.compile(r"\[(\d+)\]")
@@ -44,7 +45,7 @@ def cite(text: str, notes: Notes, documents: Mapping[str, Document], tag: str) -
                 dropped += 1
         return "".join(dict.fromkeys(shown))
 
-    disarmed = _NUMBERED.sub(r"(\1)", text)
+    disarmed = outside_code(text, lambda piece: _NUMBERED.sub(r"(\1)", piece))
     final = _TIDY.sub("", marker_pattern(tag).sub(number, disarmed)).strip()
     claims = _claims(final)
     citations = tuple(

@@ -48,6 +48,7 @@ _SYLLABLES = [
 ]
 _WORDS = re.compile(r"about (\d+) (?:more )?words", re.IGNORECASE)
 _COUNT = re.compile(r"exactly (\d+) lines")
+_EVIDENCE = re.compile(r"^(\[[a-z]+\d+\]) ", re.MULTILINE)
 _EDITS = "Answer with a JSON array"
 _TARGET, _BUDGET = re.compile(r"in (\d+) words"), re.compile(r"Word Count: (\d+)")
 
@@ -68,15 +69,19 @@ def biased_writer(bias: float = 1.0, spread: float = 0.2, *, window: int = 200_0
     return ScriptedModel(reply, window=window, name="scripted:writer")
 
 
-def said(prompt: str, bias: float = 1.0, spread: float = 0.2, *, seed: str = "") -> str:
-    """What such a model says to a prompt, for a server that has nothing else to go by."""
+def said(prompt: str, bias: float = 1.0, spread: float = 0.2, *, seed: str = "", furnished: bool = False) -> str:
+    """What such a model says to a prompt, for a server that has nothing else to go by.
+
+    ``furnished`` prose cites the passages of the prompt and holds tables, lists and code.
+    """
     rng = random.Random(hashlib.sha256(f"{seed}|{prompt}".encode()).hexdigest())
     if wanted := _COUNT.findall(prompt):
         return _outline(int(wanted[-1]), rng)
     if _EDITS in prompt:
         return "[]"
     if asked := _WORDS.findall(prompt) or _BUDGET.findall(prompt):
-        return prose(max(1, round(int(asked[-1]) * bias * rng.lognormvariate(0, spread))), rng)
+        text = prose(max(1, round(int(asked[-1]) * bias * rng.lognormvariate(0, spread))), rng)
+        return _furnished(text, _EVIDENCE.findall(prompt), rng) if furnished else text
     return _paragraphs(int(_TARGET.findall(prompt)[-1]), rng)
 
 
@@ -88,6 +93,30 @@ def prose(words: int, rng: random.Random) -> str:
         words -= length
         sentences.append(" ".join(_word(rng) for _ in range(length)).capitalize() + ".")
     return "\n\n".join(" ".join(sentences[i : i + 5]) for i in range(0, len(sentences), 5))
+
+
+def _furnished(text: str, marks: list[str], rng: random.Random) -> str:
+    """Prose whose paragraphs cite, with a table, a list or code in place of some paragraphs."""
+    paragraphs = text.split("\n\n")
+    kept = [f"{each[:-1]} {rng.choice(marks)}." if marks and rng.random() < 0.7 else each for each in paragraphs]
+    if len(kept) > 3:
+        at = rng.randrange(1, len(kept) - 1)
+        kept[at] = rng.choice([_table, _list, _code])(rng)
+    return "\n\n".join(kept)
+
+
+def _table(rng: random.Random) -> str:
+    rows = [[_name(rng), str(rng.randint(2, 90)), _word(rng)] for _ in range(4)]
+    head = "| Ferry | Passengers | Harbour |\n|---|---:|---|\n"
+    return head + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _list(rng: random.Random) -> str:
+    return "\n".join(f"- **{_name(rng)}**: {_word(rng)} {_word(rng)} *{_word(rng)}*." for _ in range(4))
+
+
+def _code(rng: random.Random) -> str:
+    return f"```python\n{_word(rng)} = [{rng.randint(1, 9)}]\nprint({_word(rng)}[0])\n```"
 
 
 def _outline(count: int, rng: random.Random) -> str:

@@ -10,10 +10,12 @@ _HEADING = re.compile(r"^(#{1,6}) +(.+?) *#* *$", re.MULTILINE)
 _FENCE = re.compile(r"^(```+|~~~+).*?^\1 *$", re.MULTILINE | re.DOTALL)
 _TABLE = re.compile(r"^\|.*\|? *$", re.MULTILINE)
 _RULER = re.compile(r"^\|?[\s:|-]+\|?$")
-_NOTE_BODY = re.compile(r"^\[\^[^\]]+\]:.*(?:\n(?: {4}|\t).*)*\n?", re.MULTILINE)
+NOTE_BODY = re.compile(r"^\[\^([^\]]+)\]:(.*(?:\n(?: {4}|\t).*)*)\n?", re.MULTILINE)
+"""A footnote: its name, and what it says."""
+
 _NOTE_MARK = re.compile(r"\[\^([^\]\s]+)\](?!:)")
 _NOTE_NAME = re.compile(r"^\[\^([^\]\s]+)\]:", re.MULTILINE)
-_CONTENTS = re.compile(r"^## Contents\n+(?:\s*[-*] .*\n)+\n?", re.MULTILINE)
+CONTENTS = re.compile(r"^## Contents\n+(?:\s*[-*] .*\n)+\n?", re.MULTILINE)
 REFERENCES = "\n## References\n"
 
 
@@ -28,7 +30,7 @@ class Part:
 
 def without_apparatus(markdown: str) -> str:
     """Without contents, notes and references, which quote the sources: they are no text and no copies in it."""
-    return _NOTE_BODY.sub("", _CONTENTS.sub("", markdown.partition(REFERENCES)[0]))
+    return NOTE_BODY.sub("", CONTENTS.sub("", markdown.partition(REFERENCES)[0]))
 
 
 def headings(text: str) -> list[tuple[int, str]]:
