@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 from coa.attribution.averaged import AveragedUtility
@@ -19,25 +19,96 @@ _MOST_REPEATS = 8
 _MAD_TO_SD = 1.4826
 
 
+@dataclass(frozen=True, slots=True)
+class _Views:
+    """One utility, seen three ways; where the scorer is quiet they are the same.
+
+    Attributes:
+        raw: As it is: a regression averages the noise itself.
+        quiet: Averaged, for tests of single coalitions.
+        fresh: Averaged over other bystanders: judges what was picked for its value.
+    """
+
+    raw: Utility
+    quiet: Utility
+    fresh: Utility
+
+
 async def find_causes(utility: Utility, search: Search) -> Found:
     """The segments that a claim rests on, with both certificates.
 
     *Sufficiency*: the segments alone raise v to within a quarter of the whole gain. *Necessity*: without them, at most
     0.3 of the gain is left. A budget that ends gives the best so far, marked ``complete=False``.
     """
-    raw, (utility, search) = utility, await _adjusted(utility, search)
-    best: list[int] = []
+    views, search = await _adjusted(utility, search)
+    hunt = _Hunt(views, search)
     try:
-        async for method, found in _attempts(utility, raw, search):
-            result = await examine(utility, found, search, method)
-            if not found or result.certified:
-                return result
-            best = best or found
-            if result.v_only - result.v_none > 0:
-                best = found
-        return await examine(utility, best, search, "halves")
+        return await hunt.run()
     except BudgetSpent:
-        return await best_so_far(utility, best, search)
+        return hunt.so_far
+
+
+class _Hunt:
+    """One search after the other, until one certifies what it found; remembers the best."""
+
+    def __init__(self, views: _Views, search: Search) -> None:
+        self._views, self._search = views, search
+        self._best: Found | None = None
+        self._proposed: Sequence[int] = ()
+
+    @property
+    def so_far(self) -> Found:
+        """What is known when the budget ends."""
+        if self._best is None:
+            return unexplored(self._proposed)
+        return replace(self._best, certified=False, complete=False)
+
+    async def run(self) -> Found:
+        """The first finding that is certified, else the best one; no causes where the context explains nothing."""
+        views, search = self._views, self._search
+        found = await _certified(views, search)
+        if not found and not await _anything(views, search):
+            return await self._examined([], "certify")
+        known: list[int] = []
+        if found:
+            result = await self._examined(found, "certify")
+            if result.certified:
+                return result
+            known = found if await self._suffice(found) else []
+        for halves in search.halves:
+            if len(known) >= search.k:
+                break
+            pool = [i for i in range(views.raw.n) if i not in known]
+            more = await random_halves(views.raw, views.quiet, search, halves, pool)
+            found = await _kept(views, list(dict.fromkeys([*known, *more])), search)
+            if not found or set(found) <= set(known):
+                continue
+            more = await substitutes(views.quiet, found, search)
+            result = await self._examined(list(dict.fromkeys([*found, *more]))[: search.k], "halves")
+            if result.certified:
+                return result
+        return self._best or await self._examined([], "halves")
+
+    async def _examined(self, found: Sequence[int], method: str) -> Found:
+        self._proposed = found
+        result = await examine(self._views.quiet, found, self._search, method, again=self._views.fresh)
+        if self._best is None or _shortfall(result) < _shortfall(self._best):
+            self._best = result
+        return result
+
+    async def _suffice(self, found: Sequence[int]) -> bool:
+        everything = frozenset(range(self._views.raw.n))
+        v_all, v_none, v_only = await self._views.quiet.values([everything, frozenset(), frozenset(found)])
+        return v_only >= v_all - _slack(v_all, v_none, v_only, self._search)
+
+
+def _shortfall(found: Found) -> float:
+    """How far a finding is from both certificates, in nats."""
+    return max(0.0, found.v_all - found.v_only) + max(0.0, found.v_without - found.v_none)
+
+
+def _slack(v_all: float, v_none: float, v_only: float, search: Search) -> float:
+    return max(search.epsilon, 0.25 * (max(v_all, v_only) - v_none))
 
 
 async def measured_noise(utility: Utility, seed: int = 0) -> float:
@@ -50,41 +121,74 @@ async def measured_noise(utility: Utility, seed: int = 0) -> float:
     return _MAD_TO_SD * median(abs(value - middle) for value in values)
 
 
-async def examine(utility: Utility, found: Sequence[int], search: Search, method: str) -> Found:
-    """Both certificates of a set of segments, and the part of each."""
-    everything, given = frozenset(range(utility.n)), frozenset(found)
-    v_all, v_none, v_only, v_without = await utility.values([everything, frozenset(), given, everything - given])
-    total = max(v_all, v_only) - v_none
-    sufficient = v_only >= v_all - max(search.epsilon, 0.25 * total)
-    necessary = v_without - v_none <= max(search.epsilon, 0.3 * total)
-    causes = await _causes(utility, found, search, total)
+async def examine(
+    utility: Utility, found: Sequence[int], search: Search, method: str, *, again: Utility | None = None
+) -> Found:
+    """Both certificates of a set of segments, and the part of each.
+
+    Args:
+        utility: Of the claim.
+        found: The segments.
+        search: Says what counts as nothing.
+        method: What found them.
+        again: Another view of the same utility, with noise of its own: asked too where the first does not certify.
+    """
+    given, everything = frozenset(found), frozenset(range(utility.n))
+    four = [everything, frozenset[int](), given, everything - given]
+    values = await utility.values(four)
+    if found and again is not None and again is not utility and not _certifies(values, search):
+        values = [(a + b) / 2 for a, b in zip(values, await again.values(four), strict=True)]
+    v_all, v_none, v_only, v_without = values
+    causes = await _causes(utility, found, search, max(v_all, v_only) - v_none)
     return Found(
         causes=causes,
         v_all=v_all,
         v_none=v_none,
         v_only=v_only,
         v_without=v_without,
-        certified=bool(found) and sufficient and necessary and total >= search.epsilon,
+        certified=bool(found) and _certifies(values, search),
         method=method,
     )
 
 
-async def _attempts(utility: Utility, raw: Utility, search: Search) -> AsyncGenerator[tuple[str, list[int]]]:
-    """(method, segments) of one search after the other; an empty list ends them: the context explains nothing.
+def _certifies(values: Sequence[float], search: Search) -> bool:
+    v_all, v_none, v_only, v_without = values
+    total = max(v_all, v_only) - v_none
+    sufficient = v_only >= v_all - _slack(v_all, v_none, v_only, search)
+    necessary = v_without - v_none <= max(search.epsilon, 0.3 * total)
+    return sufficient and necessary and total >= search.epsilon
 
-    Random halves average the noise themselves and take the ``raw`` utility.
-    """
-    found = await _pruned(utility, await certify(utility, search), search)
-    v_all, v_none = await utility.values([frozenset(range(utility.n)), frozenset()])
-    if found or v_all - v_none < search.epsilon:
-        yield "certify", found
-    for turn, halves in enumerate(search.halves):
-        found = await random_halves(raw, search, halves, search.seed + 10_000 * turn)
-        found = await _pruned(utility, found, search)
-        if not found:
-            continue
-        more = await substitutes(utility, found, search)
-        yield "halves", list(dict.fromkeys([*found, *more]))[: search.k]
+
+async def _certified(views: _Views, search: Search) -> list[int]:
+    """The cheap search, again while a second look refutes some of what it found: copies may have stood behind it."""
+    found: list[int] = []
+    refuted: set[int] = set()
+    while True:
+        proposed = await certify(views.quiet, search, found, refuted)
+        found = await _kept(views, proposed, search)
+        wrong = set(proposed) - set(found)
+        if not wrong or not found or len(found) == search.k:
+            return found
+        refuted |= wrong
+
+
+async def _anything(views: _Views, search: Search) -> bool:
+    """Whether the context explains anything at all; asked twice when the first answer is close."""
+    everything, nothing = frozenset(range(views.raw.n)), frozenset[int]()
+    v_all, v_none = await views.quiet.values([everything, nothing])
+    gain = v_all - v_none
+    if search.epsilon <= gain < 2 * search.epsilon:
+        (again,) = await views.fresh.values([everything])
+        gain = (v_all + again) / 2 - v_none
+    return gain >= search.epsilon
+
+
+async def _kept(views: _Views, found: Sequence[int], search: Search) -> list[int]:
+    """What stands a second look, by other bystanders; nothing where all of it together brings too little."""
+    if not found:
+        return []
+    v_only, v_none = await views.fresh.values([frozenset(found), frozenset()])
+    return await _pruned(views.fresh, found, search) if v_only - v_none >= search.epsilon else []
 
 
 async def _pruned(utility: Utility, found: Sequence[int], search: Search) -> list[int]:
@@ -96,17 +200,18 @@ async def _pruned(utility: Utility, found: Sequence[int], search: Search) -> lis
     return sorted((i for i in phi if phi[i] >= least), key=lambda i: -phi[i])
 
 
-async def _adjusted(utility: Utility, search: Search) -> tuple[Utility, Search]:
+async def _adjusted(utility: Utility, search: Search) -> tuple[_Views, Search]:
     """Measure the noise first: average it down, and count what is left of it, twice, as nothing."""
     try:
         noise = await measured_noise(utility, search.seed)
     except BudgetSpent:
-        return utility, search
+        noise = 0.0
     if 2 * noise <= search.epsilon:
-        return utility, search
+        return _Views(utility, utility, utility), search
     repeats = min(_MOST_REPEATS, max(3, round((2 * noise / search.epsilon) ** 2)))
     left = 2 * noise / repeats**0.5
-    return AveragedUtility(utility, repeats, search.seed), replace(search, epsilon=max(search.epsilon, left))
+    quiet = AveragedUtility(utility, repeats, search.seed)
+    return _Views(utility, quiet, quiet.afresh()), replace(search, epsilon=max(search.epsilon, left))
 
 
 async def _causes(utility: Utility, found: Sequence[int], search: Search, total: float) -> tuple[Cause, ...]:

@@ -10,12 +10,25 @@ from collections.abc import Sequence
 
 from coa.attribution.base import Coalition, Utility
 
+_SMALL = 0.15
+
 
 class AveragedUtility:
-    """Trimmed means of ``repeats`` neighbours: one of them may hold a source without doing harm."""
+    """Trimmed means of neighbours: one of them may hold a source without doing harm.
+
+    Args:
+        utility: Scores the neighbours.
+        repeats: Neighbours of a coalition of a twentieth of all segments; smaller ones, which cost next to nothing, get
+            more, larger ones fewer, down to three.
+        seed: Chooses the bystanders.
+    """
 
     def __init__(self, utility: Utility, repeats: int, seed: int) -> None:
         self._utility, self._repeats, self._seed = utility, repeats, seed
+
+    def afresh(self) -> AveragedUtility:
+        """The same with other bystanders, half as many of them where coalitions are small."""
+        return AveragedUtility(self._utility, max(3, self._repeats // 2), self._seed + 1)
 
     @property
     def n(self) -> int:
@@ -30,11 +43,22 @@ class AveragedUtility:
 
     def _neighbours(self, coalition: Coalition) -> list[Coalition]:
         """The coalition itself, and others with a bystander more (when it is small) or less (when it is large)."""
+        share = len(coalition) / max(1, self.n)
         rng = random.Random(f"{self._seed}|{sorted(coalition)}")
         small = 2 * len(coalition) <= self.n
         pool = [i for i in range(self.n) if (i in coalition) != small]
-        chosen = rng.sample(pool, min(self._repeats - 1, len(pool)))
+        repeats = self._repeats_of(share)
+        chosen = rng.sample(pool, min(repeats - 1, len(pool)))
         return [coalition, *(coalition | {i} if small else coalition - {i} for i in chosen)]
+
+    def _repeats_of(self, share: float) -> int:
+        if share <= 0.02:
+            return 2 * self._repeats
+        if share <= 0.05:
+            return self._repeats
+        if share <= _SMALL:
+            return max(3, round(0.6 * self._repeats))
+        return 3
 
 
 def _trimmed(values: Sequence[float]) -> float:

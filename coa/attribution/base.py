@@ -91,7 +91,8 @@ class Search:
         k: Most segments that one claim may be traced to.
         epsilon: Differences below this many nats count as none.
         branch: Parts that a promising group is cut into.
-        halves: Random halves a level in the robust search, tried in this order until a result is certified.
+        halves: Random halves of the first level of the robust search; each level tries them in this order until what
+            stands out is enough, and the search begins with the next one until its result is certified.
         seed: Of every random choice.
         prune: Whether Shapley values may drop segments (unwise when the scorer is noisy).
     """
@@ -99,7 +100,7 @@ class Search:
     k: int = 5
     epsilon: float = 1.5
     branch: int = 4
-    halves: tuple[int, ...] = (32, 64)
+    halves: tuple[int, ...] = (16, 32, 64)
     seed: int = 0
     prune: bool = True
 

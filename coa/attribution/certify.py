@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from coa.attribution.base import Coalition, Search, Utility
 from coa.attribution.groups import cut
 
 
-async def certify(utility: Utility, search: Search) -> list[int]:
-    """Segments that carry the claim by themselves or together, copies included; empty when no group alone helps."""
-    pool = list(range(utility.n))
+async def certify(
+    utility: Utility, search: Search, known: Sequence[int] = (), refuted: Collection[int] = ()
+) -> list[int]:
+    """Segments that carry the claim by themselves or together, copies included; empty when no group alone helps.
+
+    Args:
+        utility: Of the claim.
+        search: How hard to look.
+        known: Segments that were found before: the search goes on beside them, and they stand first in what it finds.
+        refuted: Segments that were found before and did not stand a second look: they are left alone.
+    """
+    pool = [i for i in range(utility.n) if i not in refuted]
     v_all, v_none = await utility.values([frozenset(pool), frozenset()])
     groups = cut(pool, search.groups)
     values = await utility.values([frozenset(group) for group in groups])
     total = max([v_all, *values]) - v_none
     slack = max(search.epsilon, 0.25 * total)
-    found: list[int] = []
+    found = list(known)
     if total < search.epsilon:
         return found
     wanted = v_all
@@ -32,7 +41,7 @@ async def certify(utility: Utility, search: Search) -> list[int]:
         alone = await descend(utility, frozenset(), groups, values, v_none, keep=room, search=search)
         if not alone:
             break
-        support = await _completed(utility, alone, pool, wanted - slack, room, search)
+        support = await completed(utility, alone, pool, wanted - slack, room, search)
         found += [i for i in support if i not in found]
     return found[: search.k]
 
@@ -67,7 +76,7 @@ def _promising(
     return [group for _, group in sorted(good, key=lambda item: -item[0])[:keep]]
 
 
-async def _completed(
+async def completed(
     utility: Utility, alone: Sequence[int], pool: Sequence[int], wanted: float, room: int, search: Search
 ) -> list[int]:
     """Add what helps beside the segments found, until they are enough (sufficiency)."""

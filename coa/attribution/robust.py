@@ -1,4 +1,8 @@
-"""The search for evidence that helps only together: main effects over random halves, level by level."""
+"""The search for evidence that helps only together: main effects over random halves, level by level.
+
+One text of three that are needed brings almost nothing by itself, so that no test of single groups finds it. Over
+random halves of everything its effect shows; once two of the three are known, the third brings nearly all the gain.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from coa.attribution.base import Search, Utility
-from coa.attribution.certify import descend
+from coa.attribution.base import Coalition, Search, Utility
+from coa.attribution.certify import completed, descend
+from coa.attribution.conjunctions import best_rule
 from coa.attribution.groups import cut
 
 if TYPE_CHECKING:
@@ -16,24 +21,74 @@ if TYPE_CHECKING:
 
 _STANDARD_ERRORS = 2.0
 _LEAST_EFFECT = 0.5
+_MOST_HALVES = 128
+_LARGER = 0.75
 
 
-async def random_halves(utility: Utility, search: Search, halves: int, seed: int) -> list[int]:
-    """Segments whose effect, averaged over ``halves`` random halves of what is left, stands out of the noise.
+async def random_halves(raw: Utility, quiet: Utility, search: Search, halves: int, pool: Sequence[int]) -> list[int]:
+    """Segments that carry the claim together, found by their effects over random halves of what is left.
 
-    Halves come in pairs (a half and its complement), which cancels what all segments have in common.
+    A level keeps the fewest groups that are enough by themselves: those of the best rule, else those whose effects are
+    clear; where neither suffices, the best ``search.k``. What is left gets smaller, so that every level affords more
+    halves than the one before. What the levels lost is looked for again beside what they found.
+
+    Args:
+        raw: Scores the halves: a regression averages the noise itself.
+        quiet: Scores the tests of sufficiency.
+        search: How hard to look.
+        halves: Random halves of the first level, at least.
+        pool: Segments to look among.
     """
-    rng = random.Random(seed)
-    nodes = cut(range(utility.n), search.groups)
+    nodes = cut(pool, search.groups)
     while True:
-        effects, errors = await _main_effects(utility, nodes, _halves(len(nodes), halves, rng))
-        order = sorted(range(len(nodes)), key=lambda j: -effects[j])
+        kept = await _narrowed(raw, quiet, nodes, search, halves, pool)
         if all(len(node) == 1 for node in nodes):
-            least = max(_LEAST_EFFECT, 0.25 * effects[order[0]])
-            clear = [j for j in order if effects[j] >= least and effects[j] > _STANDARD_ERRORS * errors[j]]
-            return [nodes[j][0] for j in clear[: search.k]]
-        kept = sorted(order[: search.k])
-        nodes = [part for j in kept for part in cut(nodes[j], min(2, len(nodes[j])))]
+            return await _enough(quiet, [nodes[j][0] for j in kept], search, pool)
+        parts = max(2, search.groups // len(kept))
+        nodes = [part for j in sorted(kept) for part in cut(nodes[j], min(parts, len(nodes[j])))]
+
+
+async def _narrowed(
+    raw: Utility,
+    quiet: Utility,
+    nodes: Sequence[tuple[int, ...]],
+    search: Search,
+    halves: int,
+    pool: Sequence[int],
+) -> list[int]:
+    """The groups of one level that are kept: more halves are scored until what stands out is enough."""
+    scale = (len(pool) / max(1, sum(map(len, nodes)))) ** 0.5
+    order: list[int] = []
+    for count in [each for each in search.halves if each >= halves]:
+        rows = _rows(
+            len(nodes), max(count, min(_MOST_HALVES, round(count * scale))), random.Random(f"{search.seed}|{nodes}")
+        )
+        values = await _scored(raw, nodes, rows)
+        effects, errors = _main_effects(rows, values, len(nodes))
+        order = sorted(range(len(nodes)), key=lambda j: -effects[j])
+        least = max(_LEAST_EFFECT, 0.25 * effects[order[0]])
+        clear = [j for j in order if effects[j] >= least and effects[j] > _STANDARD_ERRORS * errors[j]]
+        ruled = list(dict.fromkeys(j for clause in best_rule(rows, values, len(nodes)) or () for j in clause))
+        for choice in (ruled, clear[: search.k]):
+            if choice and await _is_enough(quiet, [i for j in choice for i in nodes[j]], search, pool):
+                return choice
+    return order[: search.k]
+
+
+async def _is_enough(quiet: Utility, found: Sequence[int], search: Search, pool: Sequence[int]) -> bool:
+    """Sufficiency: all but a quarter of what the pool brings."""
+    everything = frozenset(pool)
+    v_all, v_none, reached = await quiet.values([everything, frozenset(), frozenset(found)])
+    return reached >= v_all - max(search.epsilon, 0.25 * (v_all - v_none))
+
+
+async def _enough(quiet: Utility, found: Sequence[int], search: Search, pool: Sequence[int]) -> list[int]:
+    """What is found, with what it lacks."""
+    if not found:
+        return []
+    v_all, v_none = await quiet.values([frozenset(pool), frozenset()])
+    wanted = v_all - max(search.epsilon, 0.25 * (v_all - v_none))
+    return await completed(quiet, found, pool, wanted, search.k, search)
 
 
 async def substitutes(utility: Utility, found: Sequence[int], search: Search) -> list[int]:
@@ -52,25 +107,32 @@ async def substitutes(utility: Utility, found: Sequence[int], search: Search) ->
     return added
 
 
-def _halves(nodes: int, count: int, rng: random.Random) -> list[set[int]]:
+def _rows(nodes: int, count: int, rng: random.Random) -> list[set[int]]:
+    """Pairs of a half and its complement, which cancels what all nodes have in common; every third row shows more."""
     rows: list[set[int]] = []
     while len(rows) < count:
         half = set(rng.sample(range(nodes), nodes)[: nodes // 2])
         rows += [half, set(range(nodes)) - half]
+        rows.append(set(rng.sample(range(nodes), nodes)[: max(1, round(_LARGER * nodes))]))
     return [*rows[:count], set(range(nodes)), set[int]()]
 
 
-async def _main_effects(
-    utility: Utility, nodes: Sequence[tuple[int, ...]], rows: Sequence[set[int]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least-squares effect of each node and its standard error, both of shape ``(len(nodes),)``."""
+async def _scored(utility: Utility, nodes: Sequence[tuple[int, ...]], rows: Sequence[set[int]]) -> NDArray[np.float64]:
     import numpy as np
 
-    coalitions = [frozenset(i for j in row for i in nodes[j]) for row in rows]
-    y = np.array(await utility.values(coalitions))
-    x = np.array([[1.0, *(float(j in row) for j in range(len(nodes)))] for row in rows])
-    fitted, *_ = np.linalg.lstsq(x, y, rcond=None)
-    residual = y - x @ fitted
-    variance = float(residual @ residual) / max(1, len(rows) - len(nodes) - 1)
+    coalitions: list[Coalition] = [frozenset(i for j in row for i in nodes[j]) for row in rows]
+    return np.array(await utility.values(coalitions), dtype=np.float64)
+
+
+def _main_effects(
+    rows: Sequence[set[int]], values: NDArray[np.float64], nodes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least-squares effect of each node and its standard error, both of shape ``(nodes,)``."""
+    import numpy as np
+
+    x = np.array([[1.0, *(float(j in row) for j in range(nodes))] for row in rows])
+    fitted, *_ = np.linalg.lstsq(x, values, rcond=None)
+    residual = values - x @ fitted
+    variance = float(residual @ residual) / max(1, len(rows) - nodes - 1)
     errors = np.sqrt(np.maximum(1e-9, np.diag(np.linalg.pinv(x.T @ x)) * variance))
-    return fitted[1:], errors[1:]
+    return fitted[1:].astype(np.float64), errors[1:].astype(np.float64)

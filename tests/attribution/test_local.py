@@ -10,6 +10,7 @@ from coa.attribution.local import LocalScorer
 from coa.attribution.prompting import PlainPrompting
 from coa.errors import UsageError
 from coa.prompts import Prompts
+from coa.serving.echo import plain_text
 from coa.types import Span
 
 pytestmark = pytest.mark.slow
@@ -68,7 +69,7 @@ async def test_batches_give_what_one_by_one_scoring_gives(folder: Path):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     answer = tokenizer(" " + ANSWER, add_special_tokens=False)["input_ids"]
     for coalition, row in zip(coalitions, rows, strict=True):
-        prompt = tokenizer(prompting().render(coalition).rstrip())["input_ids"]
+        prompt = tokenizer(plain_text(prompting().messages(coalition)))["input_ids"]
         with torch.inference_mode():
             logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
         naive = logits.log_softmax(-1).gather(1, torch.tensor(answer)[:, None])[:, 0].numpy()

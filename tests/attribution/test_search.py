@@ -8,6 +8,7 @@ import pytest
 
 from coa.attribution.auto import find_causes
 from coa.attribution.base import Coalition, Search
+from coa.attribution.conjunctions import best_rule
 from coa.attribution.contextcite import contextcite, lasso
 from coa.attribution.ledger import ClaimUtility, Ledger, trie_order
 from coa.attribution.shapley import exact_shapley
@@ -45,7 +46,7 @@ async def test_auto_finds_exactly_the_sources(family: Family, seed: int):
     assert {cause.segment for cause in found.causes} == scorer.gold
     assert found.certified == bool(scorer.gold)
     assert (found.verdict == "not explained by the context") == (not scorer.gold)
-    assert ledger.usage.equivalents < (6 if family in ("single", "redundant5", "poison", "parts3", "none") else 75)
+    assert ledger.usage.equivalents < (7 if family in ("single", "redundant5", "poison", "parts3", "none") else 45)
 
 
 @pytest.mark.slow
@@ -90,8 +91,40 @@ async def test_roles_say_how_segments_work_together():
     assert {cause.segment: cause.role for cause in found.causes} == {3: "copy", 40: "copy"}
 
 
+@pytest.mark.parametrize("family", ["and3", "and2x2", "redundant5"])
+async def test_noise_of_two_nats_hides_little(family: Family):
+    """A quarter of the whole gain: most of what a noiseless search finds is still found, and little else."""
+    right = named = sources = 0
+    for seed in range(6):
+        scorer = SimulatedScorer(100, family, seed, sigma=0.8, tau=2.0)
+        v, _ = utility(scorer, 100)
+        found = {cause.segment for cause in (await find_causes(v, Search(seed=seed))).causes}
+        right, named, sources = right + len(found & scorer.gold), named + len(found), sources + len(scorer.gold)
+    assert right >= 0.8 * sources and right >= 0.8 * named
+
+
+async def test_what_was_picked_by_chance_does_not_stand_a_second_look():
+    """Nothing explains the claim, the noise is large: in most cases nothing is cited, and never at every seed."""
+    cited = 0
+    for seed in range(10):
+        v, _ = utility(SimulatedScorer(100, "none", seed, sigma=0.4, tau=1.0), 100)
+        cited += bool((await find_causes(v, Search(seed=seed))).causes)
+    assert cited <= 3
+
+
+def test_the_best_rule_is_the_one_that_made_the_values():
+    rng = random.Random(3)
+    rows = [set(rng.sample(range(10), 6)) for _ in range(40)]
+    for rule in (((2,),), ((1,), (8,)), ((0,), (4,), (9,)), ((1, 3), (5, 7)), ((6,), (2, 4))):
+        held = [all(any(j in row for j in clause) for clause in rule) for row in rows]
+        values = np.array([6.0 * each + rng.gauss(0, 1) for each in held])
+        found = best_rule(rows, values, 10)
+        assert found is not None and {frozenset(each) for each in found} == {frozenset(each) for each in rule}
+    assert best_rule(rows, np.zeros(40), 10) is None
+
+
 async def test_a_budget_is_never_exceeded_and_its_result_is_not_certified():
-    for calls in (0, 1, 5, 12, 30, 100, 150):
+    for calls in (0, 1, 5, 12, 30, 60, 90):
         scorer = SimulatedScorer(100, "and2", 1)
         counting = Table(scorer.value)
         v, ledger = utility(counting, 100, max_calls=calls)
