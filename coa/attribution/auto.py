@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from statistics import median
+from dataclasses import replace
 
-from coa.attribution.averaged import AveragedUtility
 from coa.attribution.base import BudgetSpent, Cause, Found, Role, Search, Utility
 from coa.attribution.certify import certify
 from coa.attribution.robust import random_halves, substitutes
 from coa.attribution.shapley import EXACT_UP_TO, exact_shapley
-
-_NOISE_SAMPLES = 16
-_FEWEST_SEGMENTS = 16
-_MOST_REPEATS = 8
-_MAD_TO_SD = 1.4826
-
-
-@dataclass(frozen=True, slots=True)
-class _Views:
-    """One utility, seen three ways; where the scorer is quiet they are the same.
-
-    Attributes:
-        raw: As it is: a regression averages the noise itself.
-        quiet: Averaged, for tests of single coalitions.
-        fresh: Averaged over other bystanders: judges what was picked for its value.
-    """
-
-    raw: Utility
-    quiet: Utility
-    fresh: Utility
+from coa.attribution.views import Views, views_of
 
 
 async def find_causes(utility: Utility, search: Search) -> Found:
@@ -40,7 +18,7 @@ async def find_causes(utility: Utility, search: Search) -> Found:
     *Sufficiency*: the segments alone raise v to within a quarter of the whole gain. *Necessity*: without them, at most
     0.3 of the gain is left. A budget that ends gives the best so far, marked ``complete=False``.
     """
-    views, search = await _adjusted(utility, search)
+    views, search = await views_of(utility, search)
     hunt = _Hunt(views, search)
     try:
         return await hunt.run()
@@ -51,7 +29,7 @@ async def find_causes(utility: Utility, search: Search) -> Found:
 class _Hunt:
     """One search after the other, until one certifies what it found; remembers the best."""
 
-    def __init__(self, views: _Views, search: Search) -> None:
+    def __init__(self, views: Views, search: Search) -> None:
         self._views, self._search = views, search
         self._best: Found | None = None
         self._proposed: Sequence[int] = ()
@@ -111,16 +89,6 @@ def _slack(v_all: float, v_none: float, v_only: float, search: Search) -> float:
     return max(search.epsilon, 0.25 * (max(v_all, v_only) - v_none))
 
 
-async def measured_noise(utility: Utility, seed: int = 0) -> float:
-    """Standard deviation of v between coalitions that should not differ, in nats: single bystanders, by their MAD."""
-    if utility.n < _FEWEST_SEGMENTS:
-        return 0.0
-    bystanders = random.Random(seed).sample(range(utility.n), min(_NOISE_SAMPLES, utility.n // 2))
-    values = await utility.values([frozenset({i}) for i in bystanders])
-    middle = median(values)
-    return _MAD_TO_SD * median(abs(value - middle) for value in values)
-
-
 async def examine(
     utility: Utility, found: Sequence[int], search: Search, method: str, *, again: Utility | None = None
 ) -> Found:
@@ -140,6 +108,7 @@ async def examine(
         values = [(a + b) / 2 for a, b in zip(values, await again.values(four), strict=True)]
     v_all, v_none, v_only, v_without = values
     causes = await _causes(utility, found, search, max(v_all, v_only) - v_none)
+    kept, left = await _curves(utility, causes)
     return Found(
         causes=causes,
         v_all=v_all,
@@ -148,7 +117,19 @@ async def examine(
         v_without=v_without,
         certified=bool(found) and _certifies(values, search),
         method=method,
+        kept=kept,
+        left=left,
     )
+
+
+async def _curves(utility: Utility, causes: Sequence[Cause]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What the best causes bring alone, and what is left without them: Shapley's values have paid for all of it."""
+    if not 0 < len(causes) <= EXACT_UP_TO:
+        return (), ()
+    order = [cause.segment for cause in causes]
+    cuts = range(1, len(order) + 1)
+    values = await utility.values([frozenset(order[:j]) for j in cuts] + [frozenset(order[j:]) for j in cuts])
+    return tuple(values[: len(order)]), tuple(values[len(order) :])
 
 
 def _certifies(values: Sequence[float], search: Search) -> bool:
@@ -159,7 +140,7 @@ def _certifies(values: Sequence[float], search: Search) -> bool:
     return sufficient and necessary and total >= search.epsilon
 
 
-async def _certified(views: _Views, search: Search) -> list[int]:
+async def _certified(views: Views, search: Search) -> list[int]:
     """The cheap search, again while a second look refutes some of what it found: copies may have stood behind it."""
     found: list[int] = []
     refuted: set[int] = set()
@@ -172,7 +153,7 @@ async def _certified(views: _Views, search: Search) -> list[int]:
         refuted |= wrong
 
 
-async def _anything(views: _Views, search: Search) -> bool:
+async def _anything(views: Views, search: Search) -> bool:
     """Whether the context explains anything at all; asked twice when the first answer is close."""
     everything, nothing = frozenset(range(views.raw.n)), frozenset[int]()
     v_all, v_none = await views.quiet.values([everything, nothing])
@@ -183,7 +164,7 @@ async def _anything(views: _Views, search: Search) -> bool:
     return gain >= search.epsilon
 
 
-async def _kept(views: _Views, found: Sequence[int], search: Search) -> list[int]:
+async def _kept(views: Views, found: Sequence[int], search: Search) -> list[int]:
     """What stands a second look, by other bystanders; nothing where all of it together brings too little."""
     if not found:
         return []
@@ -198,20 +179,6 @@ async def _pruned(utility: Utility, found: Sequence[int], search: Search) -> lis
     phi = await exact_shapley(utility, found[:EXACT_UP_TO])
     least = max(0.5, 0.1 * max(phi.values()))
     return sorted((i for i in phi if phi[i] >= least), key=lambda i: -phi[i])
-
-
-async def _adjusted(utility: Utility, search: Search) -> tuple[_Views, Search]:
-    """Measure the noise first: average it down, and count what is left of it, twice, as nothing."""
-    try:
-        noise = await measured_noise(utility, search.seed)
-    except BudgetSpent:
-        noise = 0.0
-    if 2 * noise <= search.epsilon:
-        return _Views(utility, utility, utility), search
-    repeats = min(_MOST_REPEATS, max(3, round((2 * noise / search.epsilon) ** 2)))
-    left = 2 * noise / repeats**0.5
-    quiet = AveragedUtility(utility, repeats, search.seed)
-    return _Views(utility, quiet, quiet.afresh()), replace(search, epsilon=max(search.epsilon, left))
 
 
 async def _causes(utility: Utility, found: Sequence[int], search: Search, total: float) -> tuple[Cause, ...]:

@@ -130,6 +130,38 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Some of the segments, and how likely the claim was with them alone.
+
+    Attributes:
+        segments: Their numbers as ranges, ends included.
+        value: v, in nats.
+    """
+
+    segments: tuple[tuple[int, int], ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One round of a search.
+
+    Attributes:
+        asked: Coalitions whose value was wanted.
+        least: Segments in the smallest of them; ``most`` in the largest.
+        low: The lowest value, in nats; ``high`` the highest.
+        best: The coalitions of the highest values, best first.
+    """
+
+    asked: int
+    least: int
+    most: int
+    low: float
+    high: float
+    best: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What a search says about one claim, best cause first.
 
@@ -139,6 +171,9 @@ class Found:
         certified: Whether the causes alone carry the claim (sufficiency) and the rest does not (necessity).
         method: The search that found them.
         complete: False when the budget ended the search early.
+        kept: v of the best cause alone, of the best two, and so on; empty where they were not all scored.
+        left: v of the causes without the best one, without the best two, and so on.
+        batches: The rounds of the search.
     """
 
     causes: tuple[Cause, ...]
@@ -149,6 +184,9 @@ class Found:
     certified: bool
     method: str
     complete: bool = True
+    kept: tuple[float, ...] = ()
+    left: tuple[float, ...] = ()
+    batches: tuple[Batch, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from coa.attribution.base import Kind, Scorer
+from coa.agents.replies import usable
+from coa.attribution.base import Coalition, Kind, Scorer
+from coa.attribution.forensics import Answering
 from coa.attribution.local import LocalScorer
 from coa.attribution.probe import ProbeScorer
 from coa.attribution.prompting import Prompting
-from coa.attribution.scorers import EchoScorer, RegenerateScorer
+from coa.attribution.scorers import ANSWER_TOKENS, EchoScorer, RegenerateScorer
 from coa.config import Settings
 from coa.errors import MalformedReply, RequestRejected, UsageError
 from coa.events import Emit
 from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
-from coa.serving.base import Model
+from coa.serving.base import Model, Request
 from coa.serving.chat_echo import ChatEchoModel
 from coa.serving.echo import EchoModel
 from coa.serving.openai import OPENAI_URL, OpenAIModel
@@ -43,6 +45,7 @@ class Way:
     Attributes:
         make: The scorer of a text.
         callers: Every caller that was used, those of attempts that failed included.
+        answering: Answers the question of a text again, with only some of the segments in sight.
         warnings: What had to be said about the choice.
     """
 
@@ -50,6 +53,7 @@ class Way:
     label: str
     make: Callable[[Scored], Scorer]
     callers: tuple[Caller, ...]
+    answering: Callable[[Scored], Answering]
     warnings: tuple[str, ...] = ()
 
     @property
@@ -127,16 +131,16 @@ class _Doors:
         def make(scored: Scored) -> Scorer:
             return RegenerateScorer(caller, scored.prompting, scored.answer, scored.claims, label=name)
 
-        return Way(kind="regenerate", label=name, make=make, callers=(caller,))
+        return Way(kind="regenerate", label=name, make=make, callers=(caller,), answering=_by_asking(caller))
 
     def probe(self, model: OpenAIModel) -> Way:
         asked = ProbeModel(model)
-        caller = self.caller(asked)
+        caller, again = self.caller(asked), self.caller(self.model)
 
         def make(scored: Scored) -> Scorer:
             return ProbeScorer(caller, scored.prompting, scored.answer, scored.claims, label=asked.name)
 
-        return Way(kind="ptrue", label=asked.name, make=make, callers=(caller,))
+        return Way(kind="ptrue", label=asked.name, make=make, callers=(caller, again), answering=_by_asking(again))
 
     def chat(self, model: OpenAIModel) -> Way:
         return self._echo(ChatEchoModel(model))
@@ -145,12 +149,12 @@ class _Doors:
         return self._echo(EchoModel(model))
 
     def _echo(self, model: Model) -> Way:
-        caller = self.caller(model)
+        caller, again = self.caller(model), self.caller(self.model)
 
         def make(scored: Scored) -> Scorer:
             return EchoScorer(caller, scored.prompting, scored.answer, label=model.name)
 
-        return Way(kind="logprobs", label=model.name, make=make, callers=(caller,))
+        return Way(kind="logprobs", label=model.name, make=make, callers=(caller, again), answering=_by_asking(again))
 
 
 def _local(folder: str, model: Model) -> Way:
@@ -161,8 +165,25 @@ def _local(folder: str, model: Model) -> Way:
     def make(scored: Scored) -> Scorer:
         return LocalScorer(folder, scored.prompting, scored.answer)
 
+    def answering(scored: Scored) -> Answering:
+        return LocalScorer(folder, scored.prompting, scored.answer).answered
+
     label = LocalScorer.label_of(folder)
-    return Way(kind="logprobs", label=label, make=make, callers=(), warnings=told if surrogate else ())
+    told = told if surrogate else ()
+    return Way(kind="logprobs", label=label, make=make, callers=(), answering=answering, warnings=told)
+
+
+def _by_asking(caller: Caller) -> Callable[[Scored], Answering]:
+    """Sends the prompt that is scored, without the answer."""
+
+    def of(scored: Scored) -> Answering:
+        async def answered(shown: Coalition) -> str:
+            messages = scored.prompting.messages(shown)
+            return usable(await caller(Request(messages=messages, role="trace", max_tokens=ANSWER_TOKENS)))
+
+        return answered
+
+    return of
 
 
 def added(usages: Sequence[Usage]) -> Usage:

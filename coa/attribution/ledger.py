@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coa.attribution.base import BudgetSpent, Coalition, Scorer
+from coa.attribution.base import Batch, BudgetSpent, Coalition, Scorer, Shown
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_NAMED = 3
+"""Coalitions of a round that are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ class ClaimUtility:
     def __init__(self, ledger: Ledger, columns: slice | None = None) -> None:
         self._ledger = ledger
         self._columns = columns or slice(None)
+        self.batches: list[Batch] = []
 
     @property
     def n(self) -> int:
@@ -149,7 +153,28 @@ class ClaimUtility:
 
     async def values(self, coalitions: Sequence[Coalition]) -> list[float]:
         """The value of each coalition, in nats."""
-        return [float(row[self._columns].sum()) for row in await self._ledger.logprobs(coalitions)]
+        values = [float(row[self._columns].sum()) for row in await self._ledger.logprobs(coalitions)]
+        if values:
+            self.batches.append(_batch(coalitions, values))
+        return values
+
+
+def _batch(coalitions: Sequence[Coalition], values: Sequence[float]) -> Batch:
+    sizes = [len(coalition) for coalition in coalitions]
+    best = sorted(range(len(values)), key=lambda j: -values[j])[:_NAMED]
+    shown = tuple(Shown(segments=_ranges(coalitions[j]), value=values[j]) for j in best)
+    return Batch(asked=len(values), least=min(sizes), most=max(sizes), low=min(values), high=max(values), best=shown)
+
+
+def _ranges(coalition: Coalition) -> tuple[tuple[int, int], ...]:
+    """Consecutive numbers as (first, last)."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(coalition):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return tuple(found)
 
 
 def trie_order(coalitions: Sequence[Coalition]) -> list[Coalition]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BATCH_TOKENS = 16_384
+ANSWER_TOKENS = 96
 
 
 class LocalScorer:
@@ -53,6 +54,20 @@ class LocalScorer:
     async def logprobs(self, coalitions: Sequence[Coalition]) -> list[NDArray[np.float64]]:
         """One array of shape ``(tokens,)`` a coalition."""
         return await asyncio.to_thread(self._scored, coalitions)
+
+    async def answered(self, coalition: Coalition) -> str:
+        """The model's own answer, decoded greedily, up to its first line break."""
+        return await asyncio.to_thread(self._generated, coalition)
+
+    def _generated(self, coalition: Coalition) -> str:
+        torch: Any = import_module("torch")
+        ids = torch.tensor([self._ids(self._prompting.messages(coalition))])
+        with torch.inference_mode():
+            longer = self._model.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=ANSWER_TOKENS, do_sample=False
+            )
+        text = self._tokenizer.decode(longer[0, ids.shape[1] :], skip_special_tokens=True)
+        return text.strip().partition("\n")[0]
 
     def _scored(self, coalitions: Sequence[Coalition]) -> list[NDArray[np.float64]]:
         answer = self._encoded[0]

@@ -58,7 +58,8 @@ async def trace_run(
         run_id: A finished run of ``ask``, ``summarize`` or ``verify``.
         settings: Model and limits; by default the run's own model scores.
         options: How to trace.
-        direct: Leave the agents out: show the model the sentences themselves, as if it had read them.
+        direct: Leave the agents out: show the model the sentences themselves, as if it had read them. So does a
+            forensic look, which asks again without some of them.
         emit: Told of progress.
         model: Scores instead of the one that the settings name.
 
@@ -80,7 +81,7 @@ async def trace_run(
     text = str(json.loads(runs.answer(manifest))["text"])
     same = _settings_of(manifest, settings)
     question = manifest.task.query or SUMMARY_QUESTION
-    if direct:
+    if direct or options.forensic:
         documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
         return Traced(
             trace=await trace(question, text, documents, same, options, emit=emit, model=model), documents=documents

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Call = Callable[[Request], Awaitable[Reply]]
 
-_REGENERATED_TOKENS = 512
+ANSWER_TOKENS = 512
 _NATS_A_CLAIM = 14.0
 """A claim that is wholly lost counts as much as an unlikely answer does: thresholds in nats keep their sense."""
 
@@ -90,7 +90,7 @@ class RegenerateScorer:
 
     def request(self, coalition: Coalition) -> Request:
         """The question, asked with only these segments in sight."""
-        return Request(messages=self._prompting.messages(coalition), role="trace", max_tokens=_REGENERATED_TOKENS)
+        return Request(messages=self._prompting.messages(coalition), role="trace", max_tokens=ANSWER_TOKENS)
 
     def _row(self, reply: Reply) -> NDArray[np.float64]:
         import numpy as np

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from coa.agents.fence import fence_for
@@ -12,6 +12,7 @@ from coa.attribution.auto import best_so_far, examine, find_causes, unexplored
 from coa.attribution.base import BudgetSpent, Found, Scorer, Search, Segment, Utility
 from coa.attribution.choose import SCORERS, Scored, Way, choose_way, supports_only
 from coa.attribution.contextcite import contextcite
+from coa.attribution.forensics import Answering, Forensics, look_closer
 from coa.attribution.hops import Hop
 from coa.attribution.ledger import ClaimUtility, Ledger, Purse, TraceUsage
 from coa.attribution.prompting import PlainPrompting
@@ -47,6 +48,8 @@ class TraceOptions:
         k: Most sentences that one claim may be traced to.
         seed: Of every random choice.
         max_equivalents: Full-context prompts whose tokens may be spent, shared by the claims; None for no limit.
+        forensic: Look for orders to the model and for conflicts, and ask again without them; see
+            `coa.attribution.forensics`.
     """
 
     method: str = "auto"
@@ -54,6 +57,7 @@ class TraceOptions:
     k: int = 5
     seed: int = 0
     max_equivalents: float | None = 100.0
+    forensic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ class Trace:
         unexamined: Sentences that did not fit in the window; those least like the answer.
         kind: ``logprobs``, ``regenerate``, ``ptrue`` (a judgement) or ``support`` (likeness of wording, no cause).
         search: What the searches consumed; ``usage`` is what was paid.
+        forensics: The closer look, where one was asked for.
     """
 
     question: str
@@ -100,6 +105,7 @@ class Trace:
     search: TraceUsage
     usage: Usage
     warnings: tuple[str, ...] = ()
+    forensics: Forensics | None = None
 
 
 async def trace(
@@ -250,7 +256,9 @@ class _Work:
         everything = segments_of(asked.documents, asked.model.counter)
         self.emit(RunStarted(run_id=run_id, model=asked.model.name, chunks=0, steps=len(asked.claims)))
         if supports_only(self.options.scorer, asked.model):
-            return self._finished(run_id, everything, self._support(everything), SUPPORT)
+            alike = self._support(everything)
+            looked = await self._closer(everything, alike, (), None)
+            return self._finished(run_id, everything, alike, replace(SUPPORT, forensics=looked))
         segments = shortlist(everything, f"{asked.question} {asked.answer}", asked.room)
         scored = asked.scored(segments)
         way = await choose_way(self.options.scorer, asked.model, asked.settings, journal, self.emit, first=scored)
@@ -258,6 +266,8 @@ class _Work:
         sizes = [segment.tokens for segment in segments]
         ledger = Ledger(scorer, sizes, overhead=asked.overhead, purse=purse)
         found = [await self._one(ledger, scorer, way, index) for index in range(len(asked.claims))]
+        utilities = [claim_utility(ledger, scorer, asked.claims, index) for index in range(len(found))]
+        looked = await self._closer(segments, found, utilities, way.answering(scored))
         account = Account(
             kind=way.kind,
             scorer=way.label,
@@ -266,8 +276,21 @@ class _Work:
             usage=way.usage,
             unexamined=len(everything) - len(segments),
             warnings=(*way.warnings, *_left_out(len(everything), len(segments), found)),
+            forensics=looked,
         )
         return self._finished(run_id, segments, found, account)
+
+    async def _closer(
+        self,
+        segments: Sequence[Segment],
+        found: Sequence[Found],
+        utilities: Sequence[Utility],
+        answering: Answering | None,
+    ) -> Forensics | None:
+        if not self.options.forensic:
+            return None
+        search = Search(k=self.options.k, seed=self.options.seed)
+        return await look_closer(segments, found, utilities, search, self.asked.question, answering)
 
     def _support(self, segments: Sequence[Segment]) -> list[Found]:
         texts = [segment.text for segment in segments]
@@ -303,6 +326,7 @@ class _Work:
             search=account.search,
             usage=account.usage,
             warnings=account.warnings,
+            forensics=account.forensics,
         )
 
 
@@ -317,6 +341,7 @@ class Account:
     usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
     unexamined: int = 0
     warnings: tuple[str, ...] = ()
+    forensics: Forensics | None = None
 
 
 SUPPORT = Account(
@@ -348,7 +373,14 @@ async def find_claim(
             await ledger.logprobs([frozenset()])
     except BudgetSpent:
         return unexplored()
-    return await find(ClaimUtility(ledger, _columns(scorer.offsets, claims, index)), search)
+    utility = claim_utility(ledger, scorer, claims, index)
+    found = await find(utility, search)
+    return replace(found, batches=tuple(utility.batches))
+
+
+def claim_utility(ledger: Ledger, scorer: Scorer, claims: Sequence[tuple[int, int]], index: int) -> ClaimUtility:
+    """V of one claim; the text must have been scored once."""
+    return ClaimUtility(ledger, _columns(scorer.offsets, claims, index))
 
 
 def _columns(offsets: Sequence[int], claims: Sequence[tuple[int, int]], index: int) -> slice:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +42,12 @@ def trace(
     max_equivalents: Annotated[
         float, typer.Option(help="Full-context prompts whose tokens may be spent at most.")
     ] = 100.0,
+    forensic: Annotated[
+        bool,
+        typer.Option(
+            "--forensic", help="Look for orders to the model and conflicts, and ask again without them (as --direct)."
+        ),
+    ] = False,
     direct: Annotated[
         bool, typer.Option("--direct", help="Of a RUN: leave the agents out, as if the model had read the sentences.")
     ] = False,
@@ -48,7 +56,7 @@ def trace(
     from coa.attribution.trace import TraceOptions
 
     settings = options.settings()
-    how = TraceOptions(method=method, scorer=scorer, k=k, seed=seed, max_equivalents=max_equivalents)
+    how = TraceOptions(method=method, scorer=scorer, k=k, seed=seed, max_equivalents=max_equivalents, forensic=forensic)
     if run is not None:
         traced = traced_run(run, settings, how, direct=direct, quiet=shown.quiet)
     elif source and question is not None and answer is not None:
@@ -100,7 +108,8 @@ def show_traced(answer: Answer, settings: Settings, shown: o.Shown, html: Path |
 
     The trace may use what the run has left of its limits.
     """
-    from coa.attribution.report import trace_to_dict, trace_to_text
+    from coa.attribution.report import trace_to_dict
+    from coa.attribution.terminal import trace_to_text
     from coa.questions import left_after
     from coa.report import answer_to_dict, render_text
 
@@ -111,7 +120,7 @@ def show_traced(answer: Answer, settings: Settings, shown: o.Shown, html: Path |
     if shown.json:
         write_result(as_json({**answer_to_dict(answer), "trace": trace_to_dict(found, documents)}), shown.output)
     else:
-        write_result(f"{render_text(answer)}\n{trace_to_text(found, documents)}", shown.output)
+        write_result(f"{render_text(answer)}\n{trace_to_text(found, documents, color=_colored(shown))}", shown.output)
     if not shown.quiet:
         _account(found)
     account(answer, shown)
@@ -119,22 +128,30 @@ def show_traced(answer: Answer, settings: Settings, shown: o.Shown, html: Path |
 
 def show_trace(traced: Traced, html: Path | None, shown: o.Shown) -> None:
     """Write the report where one is wanted, print the result, and say what it cost."""
-    from coa.attribution.report import trace_to_json, trace_to_text
+    from coa.attribution.report import trace_to_json
+    from coa.attribution.terminal import trace_to_text
 
     found, documents = traced.trace, traced.documents
     _write_report(traced, html)
     write_result(
-        trace_to_json(found, documents) + "\n" if shown.json else trace_to_text(found, documents), shown.output
+        trace_to_json(found, documents) + "\n"
+        if shown.json
+        else trace_to_text(found, documents, color=_colored(shown)),
+        shown.output,
     )
     if not shown.quiet:
         _account(found)
 
 
 def _write_report(traced: Traced, html: Path | None) -> None:
-    from coa.attribution.report import trace_to_html
+    from coa.attribution.page import trace_to_html
 
     if html is not None:
         write_result(trace_to_html(traced.trace, traced.documents), html)
+
+
+def _colored(shown: o.Shown) -> bool:
+    return shown.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def _account(found: Trace) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import coa
-from coa.attribution.report import trace_to_html
+from coa.attribution.page import trace_to_html
 from coa.attribution.trace import trace
 from coa.config import Settings
 
@@ -72,9 +72,7 @@ async def test_a_chip_leads_to_its_sentence_and_back(browser, tmp_path: Path):
     WebDriverWait(browser, 10).until(lambda _: in_view(browser, claim))
     browser.find_element(By.TAG_NAME, "body").send_keys("n")
     WebDriverWait(browser, 10).until(lambda _: in_view(browser, mark))
-    assert "not explained" in browser.execute_script(
-        "return getComputedStyle(document.querySelector('.claim.none'), '::after').content"
-    )
+    assert browser.find_element(By.CSS_SELECTOR, ".claim.none + .unexplained").text == "(not explained)"
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
 

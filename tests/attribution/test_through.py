@@ -8,11 +8,13 @@ from typer.testing import CliRunner
 
 import coa
 from coa.attribution.choose import Scored
+from coa.attribution.page import trace_to_html
 from coa.attribution.pieces import expanded, note_spans, pieces_of
 from coa.attribution.prompting import SentPrompting
 from coa.attribution.replay import played
-from coa.attribution.report import trace_to_dict, trace_to_html, trace_to_text
+from coa.attribution.report import trace_to_dict
 from coa.attribution.run import trace_run
+from coa.attribution.terminal import trace_to_text
 from coa.attribution.trace import TraceOptions
 from coa.cli.main import app
 from coa.config import Settings
