@@ -141,14 +141,14 @@ def _certifies(values: Sequence[float], search: Search) -> bool:
 
 
 async def _certified(views: Views, search: Search) -> list[int]:
-    """The cheap search, again while a second look refutes some of what it found: copies may have stood behind it."""
+    """The cheap search; again, where the scorer is noisy, while a second look refutes some of what it found."""
     found: list[int] = []
     refuted: set[int] = set()
     while True:
         proposed = await certify(views.quiet, search, found, refuted)
         found = await _kept(views, proposed, search)
         wrong = set(proposed) - set(found)
-        if not wrong or not found or len(found) == search.k:
+        if views.quiet is views.fresh or not wrong or not found or len(found) == search.k:
             return found
         refuted |= wrong
 
