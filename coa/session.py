@@ -197,6 +197,8 @@ async def prepare(
         settings = settings.model_copy(update={"topology": choice.topology})
         said = (f"topology {choice.topology}: {choice.reason}",)
     pipeline = resolve_pipeline(settings.topology)
+    if several is not None and settings.topology == "merge":
+        raise UsageError("merge is a vote already and has no --paths", hint="Use --topology chain with --paths.")
     if several is not None and several.number(len(chunks)) > 1:
         pipeline = MultiPath(pipeline, several, settings.select)
     elif several is not None:

@@ -20,6 +20,21 @@ _PREFIX = re.compile(r"^\W*(?:the )?(?:correct |final |best )?(?:answer|choice|o
 _LABEL = re.compile(r"^\W*(?:option )?([A-Z])(?:\W+(.*))?$", re.IGNORECASE)
 
 
+_UNSTATED = re.compile(
+    r"\b(?:does|do|did) not (?:\w+ )?(?:state|say|mention|hold|contain|tell|give|answer)\b|\bnot stated\b", re.I
+)
+_UNSTATED_CHARS = 200
+
+
+def says_not_stated(text: str, task: Task) -> bool:
+    """Whether an answer only says that the text does not hold it."""
+    if task.kind == "verify":
+        return verdict_in(text) == "not found"
+    if task.choices:
+        return choice_in(text, task.choices).outcome == "not stated"
+    return task.kind == "qa" and len(text) <= _UNSTATED_CHARS and _UNSTATED.search(text) is not None
+
+
 def verdict_in(text: str) -> str | None:
     """The verdict that a text begins with, in lower case, ``not judged`` among them; None where it is none."""
     match = _VERDICT.match(text)

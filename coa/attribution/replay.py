@@ -115,7 +115,8 @@ def _steps(recorder: _Recorder, session: Session, sample: int) -> tuple[Step, ..
             f"a run of topology {session.settings.topology!r} has no agent that writes the answer",
             hint="Trace it with --direct.",
         )
-    return (*(step for step in steps if step is not final[-1]), final[-1])
+    others = [step for step in steps if step.agent not in ("manager", "reader")]
+    return (*others, final[-1])
 
 
 def _step(request: Request, reply: Reply) -> Step | None:

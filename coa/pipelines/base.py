@@ -80,7 +80,11 @@ class Pipeline(Protocol):
         ...
 
     def estimate(self, chunks: Sequence[Chunk], window: Window) -> Calls:
-        """What a run over these chunks asks of the model, at most."""
+        """What a run over these chunks asks of the model, at most.
+
+        Raises:
+            WindowTooSmall: the pipeline cannot read them in this window.
+        """
         ...
 
     async def run(self, job: Job) -> Outcome:

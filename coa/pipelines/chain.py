@@ -94,7 +94,7 @@ def outcome(state: ChainState, job: Job) -> Outcome:
     return Outcome(
         text=cited.text,
         citations=cited.citations,
-        coverage=Coverage(chunks=len(job.chunks), read=_read_whole(failed, job), failed=failed),
+        coverage=Coverage(chunks=len(job.chunks), read=read_whole(failed, job), failed=failed),
         warnings=_warnings(state, cited),
     )
 
@@ -150,7 +150,7 @@ def check_read(unread: Sequence[Unread], job: Job) -> None:
         )
 
 
-def _read_whole(unread: Sequence[Unread], job: Job) -> int:
+def read_whole(unread: Sequence[Unread], job: Job) -> int:
     """How many chunks have no stretch that was not read."""
     spans = [each.span for each in unread]
     return sum(not any(_inside(span, chunk.span) for span in spans) for chunk in job.chunks)

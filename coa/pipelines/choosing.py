@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from coa.errors import WindowTooSmall
 from coa.forecast import seconds_of
 from coa.pipelines.base import Calls, Pipeline
 from coa.pipelines.single import fits
@@ -40,9 +42,9 @@ def choose(
 
 
 def side_by_side(chunks: Sequence[Chunk], window: Window, pipelines: Mapping[str, Pipeline]) -> list[tuple[str, Calls]]:
-    """What each topology would ask of the model; ``single`` only where it is possible."""
-    return [
-        (name, pipeline.estimate(chunks, window))
-        for name, pipeline in pipelines.items()
-        if name != "single" or fits(chunks, window)
-    ]
+    """What each topology would ask of the model; those that this window does not allow are left out."""
+    found: list[tuple[str, Calls]] = []
+    for name, pipeline in pipelines.items():
+        with suppress(WindowTooSmall):
+            found.append((name, pipeline.estimate(chunks, window)))
+    return found

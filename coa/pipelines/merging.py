@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from coa.agents.base import REPAIR_RESERVE, prompt_tokens
 from coa.agents.merger import Merger, joined
-from coa.errors import InvalidReply
+from coa.errors import InvalidReply, WindowTooSmall
 from coa.pipelines.base import Job
 from coa.pipelines.window import Window
 from coa.runtime.together import together
 from coa.types import Notes
+
+_LEAST_NOTES = 48
+"""Fewer tokens than these are no notes."""
 
 
 async def merge_by_levels(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, int]:
@@ -32,6 +35,42 @@ async def merge_in_a_row(notes: list[Notes], window: Window, job: Job) -> tuple[
         notes = [carried, *notes[len(first) :]]
         dropped += lost
     return joined(notes), dropped
+
+
+async def all_at_once(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, int]:
+    """All notes as they are.
+
+    Raises:
+        WindowTooSmall: the manager cannot take them.
+    """
+    whole = joined(notes)
+    if whole.tokens > window.room_for_quotes(0):
+        raise _too_many(len(notes))
+    return whole, 0
+
+
+def even_share(parts: int, window: Window) -> int:
+    """Tokens of notes for each of so many parts, that the manager may take all of them.
+
+    Raises:
+        WindowTooSmall: it is too little to write notes in.
+    """
+    share = min(window.notes, window.room_for_quotes(0) // max(1, parts))
+    if share < _LEAST_NOTES:
+        raise _too_many(parts)
+    return share
+
+
+def _too_many(parts: int) -> WindowTooSmall:
+    return WindowTooSmall(
+        f"the notes of {parts} parts do not fit the manager's prompt together",
+        hint="Use --topology tree, which merges them, or a larger --window.",
+    )
+
+
+def no_merges(parts: int, window: Window) -> tuple[int, int]:
+    """Calls and serial calls of `all_at_once`: none."""
+    return 0, 0
 
 
 def levels(parts: int, window: Window) -> tuple[int, int]:

@@ -8,12 +8,23 @@ from types import MappingProxyType
 from coa.errors import UsageError
 from coa.pipelines.base import Pipeline
 from coa.pipelines.chain import ChainOfAgents
-from coa.pipelines.side_by_side import map_then_chain, tree
+from coa.pipelines.merge import Merge
+from coa.pipelines.side_by_side import hierarchical, map_then_chain, tree
 from coa.pipelines.single import Single
 
 TOPOLOGIES: Mapping[str, Callable[[], Pipeline]] = MappingProxyType(
-    {"chain": ChainOfAgents, "tree": tree, "map-then-chain": map_then_chain, "single": Single}
+    {
+        "chain": ChainOfAgents,
+        "tree": tree,
+        "map-then-chain": map_then_chain,
+        "single": Single,
+        "merge": Merge,
+        "hierarchical": hierarchical,
+    }
 )
+BASELINES = frozenset({"merge", "hierarchical"})
+"""Of the paper, to be compared with."""
+
 AUTO = "auto"
 """Not a topology: `coa.pipelines.choosing` picks one once the document is split."""
 

@@ -2,16 +2,17 @@
 
 The workers do not see what the others found; how their notes come together is the difference between two topologies:
 
-- ``tree``: neighbours are merged level by level, the hierarchical baseline of the Chain-of-Agents paper
-  (arXiv 2406.02818, section 5.1). Its critical path grows with the logarithm of the document's length.
+- ``tree``: neighbours are merged level by level. Its critical path grows with the logarithm of the document's length.
 - ``map-then-chain``: one set of notes is carried along the others, so that what a late part says meets all that came
   before it. Its critical path is shorter than the chain's by the fan-in of a merge.
+- ``hierarchical``: nothing is merged, the manager sees the notes of all parts that have something to say. The baseline
+  of the Chain-of-Agents paper (arXiv 2406.02818, section 5.1): there is a document that is too long for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,17 @@ from coa.events import StepDone
 from coa.pipelines.answering import answer
 from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.chain import ChainState, check_read, notes_of, outcome, window_of_state
-from coa.pipelines.merging import fan_in, levels, merge_by_levels, merge_in_a_row, room_for_notes, row
+from coa.pipelines.merging import (
+    all_at_once,
+    even_share,
+    fan_in,
+    levels,
+    merge_by_levels,
+    merge_in_a_row,
+    no_merges,
+    room_for_notes,
+    row,
+)
 from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window
 from coa.runtime.together import together
@@ -31,6 +42,7 @@ _MARKERS_A_PART = 10_000
 
 Merge = Callable[[list[Notes], Window, Job], Awaitable[tuple[Notes, int]]]
 Bound = Callable[[int, Window], tuple[int, int]]
+Share = Callable[[int, Window], int]
 
 
 class SideBySide:
@@ -39,10 +51,12 @@ class SideBySide:
     Args:
         merge: How the notes come together.
         bound: Its calls and serial calls for so many parts, at most.
+        share: Tokens that each of so many parts may write notes in.
     """
 
-    def __init__(self, merge: Merge, bound: Bound) -> None:
+    def __init__(self, merge: Merge, bound: Bound, share: Share | None = None) -> None:
         self._merge, self._bound = merge, bound
+        self._share: Share = share or (lambda parts, window: window.notes)
 
     @cached_property
     def graph(self) -> Any:
@@ -66,13 +80,14 @@ class SideBySide:
         n = len(chunks)
         text = sum(chunk.tokens for chunk in chunks)
         merges, serial = self._bound(n, window)
+        share = self._share(n, window)
         read = text + n * window.worker
         merging = merges * (fan_in(window) * window.notes + window.manager)
         return Calls(
             calls=n + merges + 1,
             serial=serial + 2,
             prompt_tokens=read + merging + window.manager + room_for_notes(window),
-            completion_tokens=(n + merges) * window.notes + window.answer,
+            completion_tokens=n * share + merges * window.notes + window.answer,
         )
 
     async def run(self, job: Job) -> Outcome:
@@ -81,6 +96,7 @@ class SideBySide:
         Raises:
             ModelError: the provider failed for good, or no chunk at all could be read.
             LimitReached: a budget or the deadline stopped the run.
+            WindowTooSmall: there are too many parts for notes that are not merged.
         """
         state = await self.graph.ainvoke({"i": 0}, {"recursion_limit": 10}, context=job)
         return outcome(state, job)
@@ -88,10 +104,11 @@ class SideBySide:
     async def _read(self, _: ChainState, runtime: Any) -> ChainState:
         job: Job = runtime.context
         finished = 0
+        window = replace(job.window, notes=self._share(len(job.chunks), job.window))
 
         async def one(part: int, chunk: Chunk) -> State:
             nonlocal finished
-            began = State(notes=Notes(issued=(part - 1) * _MARKERS_A_PART), window=job.window)
+            began = State(notes=Notes(issued=(part - 1) * _MARKERS_A_PART), window=window)
             state = await read_chunk(chunk, part, began, job)
             finished += 1
             steps, result = len(job.chunks) + 1, "failed" if state.unread else "read"
@@ -105,7 +122,8 @@ class SideBySide:
         states = await together([one(part, job.chunks[index]) for part, index in enumerate(job.order, 1)])
         unread = [each for state in states for each in state.unread]
         check_read(unread, job)
-        window = min((state.window for state in states), key=lambda each: each.size)
+        smallest = min((state.window for state in states), key=lambda each: each.size)
+        window = job.window if smallest == window else smallest
         notes, dropped = await self._merge([state.notes for state in states if state.notes.text], window, job)
         return {
             "i": len(states),
@@ -134,3 +152,8 @@ def tree() -> SideBySide:
 def map_then_chain() -> SideBySide:
     """One set of notes carried along the others."""
     return SideBySide(merge_in_a_row, row)
+
+
+def hierarchical() -> SideBySide:
+    """Nothing merged: the manager sees the notes of every part that bears on the query."""
+    return SideBySide(all_at_once, no_merges, even_share)

@@ -41,7 +41,12 @@ class Single:
         return 1
 
     def estimate(self, chunks: Sequence[Chunk], window: Window) -> Calls:
-        """One call with everything in it."""
+        """One call with everything in it.
+
+        Raises:
+            WindowTooSmall: it does not fit into one prompt.
+        """
+        _check(chunks, window)
         text = sum(chunk.tokens for chunk in chunks)
         return Calls(calls=1, serial=1, prompt_tokens=text + window.worker, completion_tokens=window.answer)
 
@@ -52,15 +57,19 @@ class Single:
             WindowTooSmall: there are several documents, or the one is too long.
             ModelError: the provider failed for good.
         """
-        if not fits(job.chunks, job.window):
-            raise WindowTooSmall(
-                "the documents do not fit into one prompt", hint="Use --topology chain, or auto to let it choose."
-            )
+        _check(job.chunks, job.window)
         try:
             state = await self.graph.ainvoke({"i": 0}, context=job)
         except ContextOverflow:
             return await ChainOfAgents().run(job)
         return outcome(state, job)
+
+
+def _check(chunks: Sequence[Chunk], window: Window) -> None:
+    if not fits(chunks, window):
+        raise WindowTooSmall(
+            "the documents do not fit into one prompt", hint="Use --topology chain, or auto to let it choose."
+        )
 
 
 async def _read(_: ChainState, runtime: Any) -> ChainState:

@@ -19,8 +19,11 @@ from coa.testing import FaultServer
 
 FACT = re.compile(r"FACT-\d+")
 FACTS = 24
-ONE_CALL = {"single": 8192}
-"""Topologies that read all at once, and a window that holds the book."""
+WIDE = {"single": 8192, "hierarchical": 4096}
+"""Topologies that put all into one prompt, the book or its notes, and a window that is wide enough."""
+
+KEEPING = [name for name in TOPOLOGIES if name != "merge"]
+"""All but the baseline that keeps the answer of one worker and no other."""
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +46,15 @@ def lost(answer: coa.Answer) -> set[str]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("topology", KEEPING)
 def test_nothing_is_lost_and_nothing_refused(book: Path, topology: str, order: str) -> None:
-    window = ONE_CALL.get(topology, 1024)
+    window = WIDE.get(topology, 1024)
     with FaultServer("facts", max_context=window) as server:
         answer = ask(book, server, window, topology, order)
     assert not lost(answer)
     assert answer.status == "complete"
     assert server.statuses == {200: answer.usage.calls}
-    assert topology in ONE_CALL or answer.coverage.chunks > FACTS // 2
+    assert topology in WIDE or answer.coverage.chunks > FACTS // 2
 
 
 @pytest.mark.parametrize("paths", KINDS)
@@ -67,7 +70,7 @@ def test_nor_by_any_of_several_readings(book: Path, topology: str, paths: str) -
 
 
 @pytest.mark.parametrize("window", [1100, 1333, 1777, 2500, 4096])
-@pytest.mark.parametrize("topology", [name for name in TOPOLOGIES if name not in ONE_CALL])
+@pytest.mark.parametrize("topology", [name for name in KEEPING if name not in WIDE])
 def test_so_it_is_in_every_window(book: Path, topology: str, window: int) -> None:
     with FaultServer("facts", max_context=window) as server:
         answer = ask(book, server, window, topology)
@@ -75,12 +78,12 @@ def test_so_it_is_in_every_window(book: Path, topology: str, window: int) -> Non
     assert server.statuses == {200: answer.usage.calls}
 
 
-@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("topology", KEEPING)
 def test_a_server_that_counts_more_refuses_and_loses_nothing(book: Path, topology: str) -> None:
     """Its tokens are shorter than ours: the first prompts are too long, and what they held is read all the same."""
-    window = ONE_CALL.get(topology, 2048)
+    window = WIDE.get(topology, 2048)
     with FaultServer("facts", max_context=window, chars_per_token=2.0) as server:
         answer = ask(book, server, window, topology)
     assert not lost(answer)
     assert answer.status == "complete"
-    assert server.statuses[400] > 0 or topology in ONE_CALL
+    assert server.statuses[400] > 0 or topology in WIDE

@@ -68,7 +68,8 @@ async def test_auto_chooses_and_says_why(window: int, options: dict, topology: s
     plan = await coa.aio.plan(LOG, "Who keeps the light?", model=model, window=window, topology="auto", **options)
     assert plan.topology == topology and any(reason in warning for warning in plan.warnings)
     names = [other.topology for other in plan.alternatives]
-    assert names == ["chain", "tree", "map-then-chain", *(["single"] if topology == "single" else [])]
+    assert names[:3] == ["chain", "tree", "map-then-chain"]
+    assert ("single" in names) is (topology == "single")
     chain, tree = plan.alternatives[:2]
     assert (chain.calls, chain.serial_calls) == (plan.chunks + 1,) * 2 and tree.serial_calls < max(
         4, chain.serial_calls
