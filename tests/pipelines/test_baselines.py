@@ -94,7 +94,7 @@ async def test_all_parts_are_read_at_once_as_planned_and_nothing_is_too_long(boo
 
 
 async def test_a_part_that_the_server_finds_too_long_is_answered_from_in_halves(book: Path) -> None:
-    async with FaultServer("facts", max_context=WINDOW, chars_per_token=2.0) as server:
+    async with FaultServer("facts", max_context=WINDOW, chars_per_token=1.4) as server:
         answer = await coa.aio.ask(
             book, "Who?", model="openai:fake", base_url=server.base_url, window=WINDOW, topology="merge"
         )
