@@ -58,7 +58,7 @@ def test_nothing_is_lost_and_nothing_refused(book: Path, topology: str, order: s
 
 
 @pytest.mark.parametrize("paths", KINDS)
-@pytest.mark.parametrize("topology", [name for name in TOPOLOGIES if name not in ONE_CALL])
+@pytest.mark.parametrize("topology", [name for name in KEEPING if name not in WIDE])
 def test_nor_by_any_of_several_readings(book: Path, topology: str, paths: str) -> None:
     with FaultServer("facts", max_context=1500) as server:
         answer = ask(book, server, 1500, topology, paths=paths)
