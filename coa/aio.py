@@ -101,6 +101,7 @@ async def ask(
     words: int | None = None,
     choices: Sequence[str] = (),
     retrieve: int | None = None,
+    found: Retriever | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
     limiter: Limiter | None = None,
@@ -109,14 +110,15 @@ async def ask(
     """Answer a question about one or more documents, with citations. Arguments as in `summarize`.
 
     With ``retrieve`` the passages that bear on the question are read alone, so many tokens of them; the source may then
-    be the folder or the address of an index.
+    be the folder or the address of an index. With ``found`` a retriever of your own chooses them, such as one of
+    `coa.retrieval.adapters`; what it finds counts where it stands in the documents.
 
     With ``choices``, such as ``("yes", "no")``, the question is a closed one: ``answer.choice`` says which was chosen,
     or that the document does not decide it. The text begins with it and says why.
     """
     task = Task(kind="qa", query=question, words=words, choices=tuple(choices), retrieve=retrieve)
     settings, own = _settings(model, options)
-    return await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter)
+    return await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter, found=found)
 
 
 async def aggregate(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from coa.agents.closed import choice_in
 from coa.config import Settings, default_run_dir
@@ -27,6 +28,9 @@ from coa.runtime.runs import OpenRun, Runs, Warn, open_journal
 from coa.serving.base import Model
 from coa.session import Kept, ReadStdin, Session, SourceLike, name_of, prepare
 from coa.types import Answer, Coverage, Span, Task, Unread, Usage
+
+if TYPE_CHECKING:
+    from coa.retrieval.base import Retriever
 
 __all__ = ["plan", "resume", "run"]
 
@@ -61,16 +65,26 @@ async def run(
     stdin: ReadStdin | None = None,
     model: Model | None = None,
     limiter: Limiter | None = None,
+    found: Retriever | None = None,
 ) -> Answer:
     """Carry a task out. The same call again goes on where this one stopped.
 
-    ``limiter`` is that of several runs side by side; without it the run has its own.
+    Args:
+        task: What to do.
+        sources: Documents, or where they are.
+        settings: Model, limits, run directory.
+        emit: Told the events.
+        stdin: Reads standard input, for a source named ``-``.
+        model: A model object in place of the settings' name.
+        limiter: That of several runs side by side; without it the run has its own.
+        found: Finds the passages of a task that asks for some, in place of an index made for the run. It cannot be
+            kept: `resume` of such a run says that the passages have changed, the same call goes on.
 
     Raises:
         CoaError: any of its subclasses; what was finished by then is in the journal.
     """
     kept = Kept(stdin)
-    session = await prepare(task, sources, settings, stdin=kept.read, model=model)
+    session = await prepare(task, sources, settings, stdin=kept.read, model=model, found=found)
     return await _finish(session, sources, kept, emit, limiter)
 
 

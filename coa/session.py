@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from coa.agents.base import Context
 from coa.agents.fence import fence_for
@@ -32,6 +32,9 @@ from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import is_assumed, window_of
 from coa.split import split, split_at
 from coa.types import Chunk, Place, Task, Usage
+
+if TYPE_CHECKING:
+    from coa.retrieval.base import Retriever
 
 SourceLike = str | Path | Document
 ReadStdin = Callable[[], bytes]
@@ -159,6 +162,7 @@ async def prepare(
     *,
     stdin: ReadStdin | None = None,
     model: Model | None = None,
+    found: Retriever | None = None,
 ) -> Session:
     """Load and split the sources and divide the model's window.
 
@@ -174,7 +178,7 @@ async def prepare(
         resolve_pipeline(settings.topology)
     if task.retrieve is not None:
         model = model or resolve_model(settings)
-    material, failures = await _material(task, sources, stdin, model)
+    material, failures = await _material(task, sources, stdin, model, found)
     documents = (material.bundle.document,) if material is not None else ()
     if material is None:
         documents, failures = await load_sources(sources, stdin)
@@ -226,19 +230,26 @@ async def prepare(
 
 
 async def _material(
-    task: Task, sources: Sequence[SourceLike], stdin: ReadStdin | None, model: Model | None
+    task: Task,
+    sources: Sequence[SourceLike],
+    stdin: ReadStdin | None,
+    model: Model | None,
+    found: Retriever | None,
 ) -> tuple[Material | None, tuple[LoadFailure, ...]]:
     """What is read where the documents are not read whole: files of a repository, or passages."""
     if task.place is not None:
         return await asyncio.to_thread(_gathered, sources, task.place), ()
     if task.retrieve is None or model is None:
+        if found is not None:
+            raise UsageError("a retriever needs a budget", hint="Say with retrieve= how many tokens are to be read.")
         return None, ()
-    from coa.retrieval.reading import indexed, passages, passages_of
+    from coa.retrieval.reading import found_by, indexed, passages, passages_of
 
-    if (address := indexed(sources)) is not None:
+    if found is None and (address := indexed(sources)) is not None:
         return await asyncio.to_thread(passages_of, address, task, model.counter), ()
     documents, failures = await load_sources(sources, stdin)
-    return await asyncio.to_thread(passages, documents, task, model.counter), failures
+    hits = None if found is None else await found_by(found, documents, task)
+    return await asyncio.to_thread(passages, documents, task, model.counter, hits), failures
 
 
 def _labels(documents: Sequence[Document]) -> tuple[str, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from coa.code.bundle import bundle_passages
 from coa.code.completion import Material
 from coa.documents import Document
 from coa.errors import EmptyDocument, UsageError
-from coa.retrieval.base import Hit
+from coa.retrieval.base import TEXT, Hit, Retriever
 from coa.retrieval.index import Index
 from coa.retrieval.stores import is_index
 from coa.tokens import TokenCounter
@@ -46,8 +47,24 @@ def passages_of(address: str | Path, task: Task, counter: TokenCounter) -> Mater
         index.close()
 
 
-def passages(documents: Sequence[Document], task: Task, counter: TokenCounter) -> Material:
+async def found_by(retriever: Retriever, documents: Sequence[Document], task: Task) -> list[Hit]:
+    """What a retriever of the caller's finds in documents; what does not stand in one of them does not count."""
+    by_id = {document.id: document for document in documents}
+    hits = await retriever.search(task.query or "", _most(task))
+    standing = [hit for hit in hits if (d := by_id.get(hit.span.doc)) is not None and d.read(hit.span).strip()]
+    return [replace(hit, text=by_id[hit.span.doc].read(hit.span), kind=TEXT, unit=None) for hit in standing]
+
+
+def passages(
+    documents: Sequence[Document], task: Task, counter: TokenCounter, hits: Sequence[Hit] | None = None
+) -> Material:
     """Passages of documents, by their words: an index of them is made and thrown away.
+
+    Args:
+        documents: Where to look.
+        task: With the question and the budget.
+        counter: Counts tokens.
+        hits: What was found already.
 
     Raises:
         EmptyDocument: nothing in them bears on the question.
@@ -58,16 +75,22 @@ def passages(documents: Sequence[Document], task: Task, counter: TokenCounter) -
             # An index tells documents apart by their paths, a run by their ids.
             index.add([Document(id=one.id, path=one.id, text=one.text, sha256=one.sha256) for one in documents])
             originals = {document.id: document for document in documents}
-            return _material(index, documents[0].path, task, counter, originals)
+            return _material(index, documents[0].path, task, counter, originals, hits)
         finally:
             index.close()
 
 
 def _material(
-    index: Index, path: str, task: Task, counter: TokenCounter, originals: Mapping[str, Document] | None = None
+    index: Index,
+    path: str,
+    task: Task,
+    counter: TokenCounter,
+    originals: Mapping[str, Document] | None = None,
+    hits: Sequence[Hit] | None = None,
 ) -> Material:
     tokens = task.retrieve or 1
-    hits = index.find(task.query or "", min(_MOST_HITS, 10 + tokens // _TOKENS_A_HIT))
+    if hits is None:
+        hits = index.find(task.query or "", _most(task))
     found = index.context(hits, tokens, expand="window", counter=counter)
     if not found.passages:
         raise EmptyDocument(
@@ -81,6 +104,10 @@ def _material(
         "the rest was not retrieved"
     )
     return Material(bundle=bundle_passages(next(iter(of)), path, chosen), warnings=(said,))
+
+
+def _most(task: Task) -> int:
+    return min(_MOST_HITS, 10 + (task.retrieve or 1) // _TOKENS_A_HIT)
 
 
 def _documents(index: Index, hits: Sequence[Hit]) -> dict[str, Document]:
