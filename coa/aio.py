@@ -239,10 +239,21 @@ async def plan(
     return await api.plan(task, _sources(source), settings, model=own)
 
 
-async def resume(run_id: str, *, on_event: Emit = ignore, **options: Any) -> Answer:
-    """Take up a run where it stopped; finished calls come from its journal."""
-    settings, _ = _settings(None, options)
-    return await api.resume(run_id, settings, emit=on_event)
+async def resume(run_id: str, *, model: str | Model | None = None, on_event: Emit = ignore, **options: Any) -> Answer:
+    """Take up a run where it stopped; finished calls come from its journal.
+
+    Args:
+        run_id: The run, or how its id begins.
+        model: The run's own, where it was an object; no other is taken.
+        on_event: Called with each event.
+        **options: Fields of `coa.Settings`.
+
+    Raises:
+        UsageError: another model than the run's, or a run that its own function takes up.
+        CoaError: any other of its tree.
+    """
+    settings, own = _settings(model, options)
+    return await api.resume(run_id, settings, emit=on_event, model=own)
 
 
 async def trace(

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_CODE = re.compile(
-    r"^(?P<fence>```+|~~~+).*?(?:^(?P=fence) *$|\Z)|(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)",
-    re.MULTILINE | re.DOTALL,
-)
+_TICKS = r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)"
+_CODE = re.compile(rf"^(?P<fence>```+|~~~+).*?(?:^(?P=fence) *$|\Z)|{_TICKS}", re.MULTILINE | re.DOTALL)
+_CLOSED = re.compile(rf"^(?P<fence>```+|~~~+).*?^(?P=fence) *$|{_TICKS}", re.MULTILINE | re.DOTALL)
 
 
-def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """The text with everything changed that is no code."""
+def outside_code(text: str, change: Callable[[str], str], *, closed: bool = False) -> str:
+    """The text with everything changed that is no code.
+
+    Args:
+        text: Markdown.
+        change: What to do with each stretch of prose.
+        closed: A fence that is never closed begins no code: one stray mark must not exempt all that follows.
+    """
     kept: list[str] = []
     at = 0
-    for match in _CODE.finditer(text):
+    for match in (_CLOSED if closed else _CODE).finditer(text):
         kept += [change(text[at : match.start()]), match[0]]
         at = match.end()
     return "".join([*kept, change(text[at:])])

@@ -63,12 +63,12 @@ AREAS = {
     ),
     "limits": Area(
         modules=tuple(f"coa.runtime.{name}" for name in ("budget", "limiter", "retry", "stall")),
-        tests=("tests/runtime/test_limits.py", "tests/runtime/test_stall.py"),
+        tests=("tests/runtime/test_limits_exact.py", "tests/runtime/test_limits.py", "tests/runtime/test_stall.py"),
     ),
-    "split": Area(modules=("coa.split",), tests=("tests/test_split.py",)),
+    "split": Area(modules=("coa.split",), tests=("tests/test_split_places.py", "tests/test_split.py")),
     "load": Area(
         modules=tuple(f"coa.documents.{name}" for name in ("load", "decode", "archive")),
-        tests=("tests/documents/test_load.py",),
+        tests=("tests/documents/test_load_exact.py", "tests/documents/test_load.py"),
     ),
 }
 

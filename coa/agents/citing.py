@@ -14,6 +14,7 @@ from coa.verbatim import outside_code
 
 _NUMBERED = re.compile(r"\[(\d+(?:\s*[-–,;]\s*\d+)*)\]")
 _MARK = re.compile(r"\[(\d+)\]")
+_PICTURE = re.compile(r"!(?=\[)|<(?=/?(?:img|iframe|script|object|embed|video|audio|source|link|svg)\b)", re.IGNORECASE)
 _TIDY = re.compile(r"[ \t]+(?=[.,;:!?](?:\s|$))")
 
 
@@ -29,7 +30,8 @@ class Cited:
 def cite(text: str, notes: Notes, documents: Mapping[str, Document], tag: str) -> Cited:
     """Number the markers by first appearance, resolve them to spans, and check every quote against its document.
 
-    Numbers in brackets that the model wrote itself could pass for citations: they become round brackets.
+    Numbers in brackets that the model wrote itself could pass for citations: they become round. Pictures become links
+    or plain text: whoever shows the text would fetch them, from an address that a document may have chosen.
     """
     evidence = {item.marker: item for item in notes.evidence if _verbatim(item.span, item.quote, documents)}
     numbers: dict[Span, int] = {}
@@ -45,7 +47,7 @@ def cite(text: str, notes: Notes, documents: Mapping[str, Document], tag: str) -
                 dropped += 1
         return "".join(dict.fromkeys(shown))
 
-    disarmed = outside_code(text, lambda piece: _NUMBERED.sub(r"(\1)", piece))
+    disarmed = outside_code(text, lambda piece: _NUMBERED.sub(r"(\1)", _PICTURE.sub(_plain, piece)), closed=True)
     final = _TIDY.sub("", marker_pattern(tag).sub(number, disarmed)).strip()
     claims = _claims(final)
     citations = tuple(
@@ -59,6 +61,10 @@ def listed(text: str, notes: Notes, documents: Mapping[str, Document], tag: str)
     spans = dict.fromkeys(item.span for item in notes.evidence if _verbatim(item.span, item.quote, documents))
     citations = tuple(_citation(0, span, documents[span.doc], None) for span in spans)
     return Cited(text=text, citations=citations, dropped=0)
+
+
+def _plain(match: re.Match[str]) -> str:
+    return "" if match[0] == "!" else "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 
 
 def _verbatim(span: Span, quote: str, documents: Mapping[str, Document]) -> bool:

@@ -129,7 +129,7 @@ class Extractor:
 
 def _objects(text: str) -> Iterator[tuple[str, object]]:
     """Each line with what it holds; a JSON array, or an object over several lines, counts as its items."""
-    bare = _FENCE.sub("", text).strip()
+    bare = _FENCE.sub("", text.removeprefix("\ufeff")).strip()
     whole = _loaded(bare)
     if isinstance(whole, list):
         yield from ((json.dumps(item, ensure_ascii=False), item) for item in cast("list[object]", whole))

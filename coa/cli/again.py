@@ -146,7 +146,7 @@ def give(manifest: Manifest, command: Command, limits: LimitOptions, shown: Show
 def _command(arguments: Sequence[str], settings: Settings, first: str) -> Command:
     named = zip(["", *arguments], arguments, strict=False)
     paths = (Path(word.removeprefix("@")) for before, word in named if before not in _WRITTEN_TO)
-    used = {name: getattr(settings, name) for name in _RESULT_RESTS_ON}
+    used = {name: getattr(settings, name) for name in _RESULT_RESTS_ON} | settings.method
     return Command(
         arguments=list(arguments),
         folder=str(Path.cwd()),

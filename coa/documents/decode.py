@@ -38,7 +38,7 @@ def decode(data: bytes) -> Decoded:
     encoding, start = _encoding(data)
     text = data[start:].decode(encoding, "replace")
     warnings: list[str] = []
-    if replaced := text.count(_REPLACEMENT) - data.count(_REPLACEMENT.encode()):
+    if replaced := text.count(_REPLACEMENT) - (_own(data) if encoding == "utf-8" else 0):
         warnings.append(f"{replaced} invalid byte sequences were replaced ({encoding})")
     if encoding not in ("utf-8", "ascii") and not start:
         warnings.append(f"the encoding is not declared; read as {encoding}")
@@ -79,13 +79,18 @@ def _guess(data: bytes) -> str:
 
     best = from_bytes(data[:_SAMPLE]).best()
     as_utf8 = data[:_SAMPLE].decode("utf-8", "replace")
-    broken = as_utf8.count(_REPLACEMENT)
+    broken = as_utf8.count(_REPLACEMENT) - _own(data[:_SAMPLE])
     whole = sum(char > "\x7f" for char in as_utf8) - broken
     if best is None or whole > broken:
         return "utf-8"
     if broken < _MOSTLY_ASCII * len(as_utf8) and not _NOT_CP1252.search(data[:_SAMPLE]):
         return "cp1252"
     return best.encoding.replace("_", "-")
+
+
+def _own(data: bytes) -> int:
+    """Replacement characters that the author wrote."""
+    return data.count(_REPLACEMENT.encode())
 
 
 def _map(raw: str, encoding: str, start: int) -> SourceMap:

@@ -16,8 +16,10 @@ class Limits:
         member_bytes: One file inside an archive (DOCX, EPUB), inflated.
         archive_bytes: All files inside an archive together, inflated.
         members: Files inside an archive.
-        ratio: Inflated size by compressed size of one member, once it is larger than a megabyte.
+        ratio: Inflated size by compressed size of one member, or text by file of a PDF, once it is larger than a
+            megabyte.
         pages: Pages of a PDF.
+        pdf_seconds: Processor time for the pages of one PDF; looked at between them.
         files: Files of a directory.
     """
 
@@ -27,4 +29,5 @@ class Limits:
     members: int = 10_000
     ratio: int = 100
     pages: int = 20_000
+    pdf_seconds: float = 600.0
     files: int = 10_000

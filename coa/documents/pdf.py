@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import logging
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from coa.documents.limits import Limits
-from coa.errors import CorruptFile, EncryptedDocument, InputError, InputTooLarge, NoTextLayer
+from coa.errors import CorruptFile, EncryptedDocument, InputError, InputTooLarge, NoTextLayer, UnsafeInput
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
 _BETWEEN = "\n\n"
+_RATIO_FROM = 1024 * 1024
 
 
 def read_pdf(data: bytes, name: str, limits: Limits) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
@@ -22,7 +25,8 @@ def read_pdf(data: bytes, name: str, limits: Limits) -> tuple[str, tuple[int, ..
         EncryptedDocument: it needs a password. (Files that only restrict printing are read.)
         NoTextLayer: no page has text.
         CorruptFile: it is damaged.
-        InputTooLarge: it has too many pages.
+        InputTooLarge: it has too many pages, or they take too long.
+        UnsafeInput: its text inflates like a bomb.
     """
     from pypdf.errors import DependencyError, FileNotDecryptedError
 
@@ -54,7 +58,20 @@ def _pages(data: bytes, name: str, limits: Limits) -> list[str]:
         raise EncryptedDocument(f"{name!r} needs a password")
     if len(reader.pages) > limits.pages:
         raise InputTooLarge(f"{name!r} has {len(reader.pages)} pages, more than {limits.pages}")
-    return [page.extract_text() for page in reader.pages]
+    return list(_texts(reader, len(data), name, limits))
+
+
+def _texts(reader: PdfReader, file_bytes: int, name: str, limits: Limits) -> Iterator[str]:
+    """Page by page: one small stream may be the content of thousands of pages."""
+    began, size = time.process_time(), 0
+    for page in reader.pages:
+        text = page.extract_text()
+        size += len(text)
+        if size > _RATIO_FROM and size > limits.ratio * file_bytes:
+            raise UnsafeInput(f"the text of {name!r} is more than {limits.ratio} times as long as the file")
+        if time.process_time() - began > limits.pdf_seconds:
+            raise InputTooLarge(f"the pages of {name!r} take more than {limits.pdf_seconds:g} s to read")
+        yield text
 
 
 def _blank_warning(pages: list[int]) -> str:

@@ -95,7 +95,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
             f"run {manifest.run_id!r} was given a retriever, which cannot be kept",
             hint="Call coa.write again with the same arguments: finished calls are kept.",
         )
-    if settings.model not in (None, manifest.model) and model is None:
+    if (model.name if model is not None else settings.model) not in (None, manifest.model):
         raise UsageError(
             f"run {manifest.run_id!r} was begun with the model {manifest.model!r}",
             hint="Resume it without --model, or give the first command again with the new model.",

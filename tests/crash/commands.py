@@ -33,6 +33,7 @@ COMMANDS = {
     "chain": Command(words="ask {}/long.txt Who_keeps_the_light? --window 1250"),
     "tree": Command(words="ask {}/long.txt Who_keeps_the_light? --window 1250 --topology tree"),
     "map-then-chain": Command(words="ask {}/long.txt Who_keeps_the_light? --window 1250 --topology map-then-chain"),
+    "both ways": Command(words="ask {}/book.txt Who_keeps_the_light? --window 1250 --paths bidirectional"),
     "single": Command(words="ask {}/short.txt Who_keeps_the_light? --topology single"),
     "auto": Command(words="ask {}/book.txt Who_keeps_the_light? --window 1250 --topology auto"),
     "summarize": Command(words="summarize {}/book.txt --window 1250"),

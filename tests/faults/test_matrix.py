@@ -65,6 +65,7 @@ def test_what_passes_is_sent_again_and_nothing_is_lost(book: Path, fault: str) -
         ("403", AuthenticationFailed),
         ("404", RequestRejected),
         ("400", RequestRejected),
+        ("501", RequestRejected),
         ("quota", QuotaExceeded),
     ],
 )
