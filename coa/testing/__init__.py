@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from coa.testing.conformance import check_failure, check_model
     from coa.testing.faults import FAULTS, Fault, FaultServer
+    from coa.testing.journals import check_journal
     from coa.testing.retrievers import check_retriever
     from coa.testing.scripted import ScriptedModel
     from coa.testing.stores import check_store
@@ -18,6 +19,7 @@ __all__ = [
     "FaultServer",
     "ScriptedModel",
     "check_failure",
+    "check_journal",
     "check_model",
     "check_retriever",
     "check_store",
@@ -26,6 +28,7 @@ __all__ = [
 _HOMES = {
     "ScriptedModel": "scripted",
     "check_failure": "conformance",
+    "check_journal": "journals",
     "check_model": "conformance",
     "check_retriever": "retrievers",
     "check_store": "stores",
