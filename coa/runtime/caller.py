@@ -25,7 +25,7 @@ from coa.runtime.drain import ended
 from coa.runtime.journal import Journal, Overflow, Record, request_key
 from coa.runtime.limiter import Limiter
 from coa.runtime.prices import Price, dearest, price_for
-from coa.runtime.retry import RetryPolicy
+from coa.runtime.retry import RetryAllowance, RetryPolicy
 from coa.runtime.speaking import Speaker
 from coa.runtime.stall import StallWatch
 from coa.serving.base import Model, Reply, Request
@@ -272,7 +272,11 @@ def caller_for(
             max_cost=settings.max_cost,
             price=dearest([route.price for route in routes]),
         ),
-        policy=RetryPolicy(retries=settings.retries, timeout=settings.timeout),
+        policy=RetryPolicy(
+            retries=settings.retries,
+            timeout=settings.timeout,
+            allowance=RetryAllowance(settings.retries * settings.concurrency),
+        ),
         emit=emit,
         stream=settings.stream,
     )

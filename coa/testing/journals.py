@@ -85,7 +85,8 @@ def _in_order(journal: Journal) -> None:
 def _side_by_side(journal: Journal) -> None:
     """From one thread after another, as where a loop hands its work on; never two at once."""
     with ThreadPoolExecutor(1) as pool:
-        list(pool.map(lambda number: journal.put(f"many {number}", _record(str(number))), range(_MANY)))
+        for number in range(_MANY):
+            pool.submit(journal.put, f"many {number}", _record(str(number))).result()
     for number in range(_MANY):
         _check(journal.get(f"many {number}") == _record(str(number)), "a record put by another thread is lost")
 

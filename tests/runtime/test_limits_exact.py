@@ -12,7 +12,7 @@ from coa.events import Event, Retrying
 from coa.runtime.budget import Amount, Budget
 from coa.runtime.limiter import Limiter
 from coa.runtime.prices import Price
-from coa.runtime.retry import RetryPolicy
+from coa.runtime.retry import RetryAllowance, RetryPolicy
 from coa.runtime.stall import StallWatch
 from coa.serving.base import Reply
 
@@ -321,6 +321,46 @@ async def test_a_server_that_asks_for_more_ends_the_call_and_the_message_says_ho
 async def test_the_defaults_are_those_of_the_documentation():
     made = RetryPolicy()
     assert (made.retries, made.timeout, made.longest_wait) == (8, 600.0, 120.0)
+
+
+def test_half_as_many_as_were_sent_and_the_floor_may_be_sent_again():
+    allowance = RetryAllowance(2)
+    assert [allowance.take() for _ in range(3)] == [True, True, False]
+    for _ in range(4):
+        allowance.called()
+    assert [allowance.take() for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize(("faults", "finishes"), [(0.2, True), (0.3, True), (0.6, False)])
+async def test_thousands_of_calls_finish_at_a_fifth_of_faults_and_not_at_a_server_that_is_broken(
+    faults: float, finishes: bool
+):
+    rng, sent = random.Random(3), 0
+    made = RetryPolicy(retries=8, clock=Clock(), rng=rng, allowance=RetryAllowance(64))
+
+    async def send() -> Reply:
+        nonlocal sent
+        sent += 1
+        if rng.random() < faults:
+            raise ProviderUnavailable("down")
+        return reply(1, 1)
+
+    done = 0
+    try:
+        for _ in range(5000):
+            await made.run(send, lambda _: None)
+            done += 1
+    except ProviderUnavailable as error:
+        assert "a third" in error.message and "same command" in error.hint
+    assert (done == 5000) is finishes
+    assert sent <= 1.5 * (done + 1) + 65
+
+
+async def test_a_server_that_asks_for_patience_takes_nothing_from_what_all_share():
+    allowance = RetryAllowance(0)
+    made = RetryPolicy(retries=8, clock=Clock(), rng=random.Random(1), allowance=allowance)
+    calls, _, error = await tried(made, *[RateLimited("busy", retry_after=1.0) for _ in range(8)])
+    assert (calls, error) == (9, None)
 
 
 # Servers that hang
