@@ -29,7 +29,7 @@ from coa.forecast import Plan
 from coa.runtime.limiter import Limiter
 from coa.serving.base import Model
 from coa.session import SourceLike
-from coa.types import Answer, Task
+from coa.types import Answer, Shot, Task
 from coa.verification import Pair, Verification, pair_of, verdict_of
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ async def ask(
     choices: Sequence[str] = (),
     retrieve: int | None = None,
     found: Retriever | None = None,
+    rounds: int | None = None,
+    shots: Sequence[Shot] = (),
     model: str | Model | None = None,
     on_event: Emit = ignore,
     limiter: Limiter | None = None,
@@ -113,10 +115,22 @@ async def ask(
     be the folder or the address of an index. With ``found`` a retriever of your own chooses them, such as one of
     `coa.retrieval.adapters`; what it finds counts where it stands in the documents.
 
+    With ``rounds`` too, these passages are read in one prompt, behind ``shots``, worked examples; up to so many
+    follow-up questions each look up as many tokens more (DRAG with 0, IterDRAG with 1 to 5). ``answer.steps`` says what
+    was asked.
+
     With ``choices``, such as ``("yes", "no")``, the question is a closed one: ``answer.choice`` says which was chosen,
     or that the document does not decide it. The text begins with it and says why.
     """
-    task = Task(kind="qa", query=question, words=words, choices=tuple(choices), retrieve=retrieve)
+    task = Task(
+        kind="qa",
+        query=question,
+        words=words,
+        choices=tuple(choices),
+        retrieve=retrieve,
+        rounds=rounds,
+        shots=tuple(shots),
+    )
     settings, own = _settings(model, options)
     return await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter, found=found)
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plan", "resume", "run"]
 
+_COMMANDS = {"rerank": "coa search"}
+"""What is called otherwise than what it does."""
+
 
 async def plan(
     task: Task,
@@ -49,6 +52,10 @@ async def plan(
         InputError: no source can be loaded.
         UsageError: the request makes no sense.
     """
+    if task.rounds is not None:
+        from coa.retrieval.iterate.run import plan as plan_iterating
+
+        return await plan_iterating(task, sources, settings, kept=Kept(stdin), model=model)
     session = await prepare(task, sources, settings, stdin=stdin, model=model)
     try:
         return session.plan()
@@ -84,6 +91,12 @@ async def run(
         CoaError: any of its subclasses; what was finished by then is in the journal.
     """
     kept = Kept(stdin)
+    if task.rounds is not None:
+        from coa.retrieval.iterate.run import run as iterate
+
+        if found is not None:
+            raise UsageError("follow-up questions search an index", hint="Leave `found` out, or `rounds`.")
+        return await iterate(task, sources, settings, kept=kept, emit=emit, model=model, limiter=limiter)
     session = await prepare(task, sources, settings, stdin=kept.read, model=model, found=found)
     return await _finish(session, sources, kept, emit, limiter)
 
@@ -102,10 +115,11 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
         from coa.writing.run import resume as resume_writing
 
         return await resume_writing(manifest.run_id, settings, emit=emit, model=model)
-    if manifest.task.kind in ("trace", "aggregate"):
+    if manifest.task.kind in ("trace", "aggregate", "rerank"):
+        command = _COMMANDS.get(manifest.task.kind, f"coa.{manifest.task.kind}")
         raise UsageError(
             f"run {manifest.run_id!r} is taken up by its own command",
-            hint=f"Call coa.{manifest.task.kind} again with the same arguments: finished calls are kept.",
+            hint=f"Call {command} again with the same arguments: finished calls are kept.",
         )
     if (model.name if model is not None else settings.model) not in (None, manifest.model):
         raise UsageError(
@@ -123,6 +137,10 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
         }
     )
     kept = Kept(lambda: runs.stdin(manifest))
+    if manifest.task.rounds is not None:
+        from coa.retrieval.iterate.run import run as iterate
+
+        return await iterate(manifest.task, manifest.sources, same, kept=kept, emit=emit, model=model, begun=manifest)
     session = await prepare(manifest.task, manifest.sources, same, stdin=kept.read, model=model)
     try:
         check_unchanged(manifest, session.documents)

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from coa.types import Answer, Choice, Citation, Coverage, Reading, Source, Span, Unread, Usage
+from coa.types import Answer, Choice, Citation, Coverage, Reading, Source, Span, Step, Unread, Usage
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _QUOTE_CHARS = 200
@@ -40,10 +40,12 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
             "completion_tokens": usage.completion_tokens,
             "cost_usd": usage.cost_usd,
             "seconds": round(usage.seconds, 3),
+            "context_tokens": usage.context_tokens,
         },
         "warnings": list(answer.warnings),
         **({} if answer.choice is None else {"choice": asdict(answer.choice)}),
         **({"readings": [asdict(reading) for reading in answer.readings]} if answer.readings else {}),
+        **({"steps": [asdict(step) for step in answer.steps]} if answer.steps else {}),
     }
 
 
@@ -80,6 +82,7 @@ def answer_from_json(text: str) -> Answer:
             warnings=tuple(data["warnings"]),
             choice=_choice_from(data.get("choice")),
             readings=tuple(Reading(**reading) for reading in data.get("readings", ())),
+            steps=tuple(Step(**step) for step in data.get("steps", ())),
         )
     except (ValueError, KeyError, TypeError):
         raise RunNotFound("the run's answer is damaged", hint="Take the run up again: coa resume RUN") from None

@@ -97,6 +97,8 @@ class Usage:
     """What a run consumed. Tokens as the provider reports them; ``cost_usd`` is None where no price is known.
 
     ``calls`` counts the calls that were sent in this process; ``calls_from_journal`` those answered from the journal.
+    ``context_tokens`` is the effective context (arXiv 2410.04343): the input tokens of all calls behind the result,
+    those answered from the journal among them, so that a resumed run shows the same as an uninterrupted one.
     """
 
     calls: int = 0
@@ -106,6 +108,7 @@ class Usage:
     completion_tokens: int = 0
     cost_usd: float | None = None
     seconds: float = 0.0
+    context_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +155,29 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A question asked on the way to an answer, and what was found."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A worked example for a prompt: a question with its answer, perhaps the passages and the steps that led to it."""
+
+    question: str
+    answer: str
+    passages: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The result of a pipeline: text, evidence, and the truth about what was read and what it cost.
 
-    ``choice`` is there when the question was a closed one, ``readings`` when the documents were read in several ways.
+    ``choice`` is there when the question was a closed one, ``readings`` when the documents were read in several ways,
+    ``steps`` when follow-up questions were asked.
     """
 
     text: str
@@ -169,6 +191,7 @@ class Answer:
     warnings: tuple[str, ...] = ()
     choice: Choice | None = None
     readings: tuple[Reading, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``--json`` prints: plain dicts, lists, strings and numbers."""
@@ -199,7 +222,7 @@ class Task:
     """What to do with the documents.
 
     Attributes:
-        kind: ``summary``, ``qa``, ``verify``, ``complete``, ``aggregate``, ``trace`` or ``write``.
+        kind: ``summary``, ``qa``, ``verify``, ``complete``, ``aggregate``, ``trace``, ``write`` or ``rerank``.
         query: The question, or the focus of a summary; None for a plain summary. Of a trace, question and answer;
             of a verification, the claim; of a completion, the code right before the place; of an aggregation, the
             schema and what to look for.
@@ -207,14 +230,19 @@ class Task:
         place: Of a completion.
         choices: Of a closed question, at least two.
         retrieve: Tokens of passages to read, chosen by their bearing on the query; None reads everything.
+        rounds: Follow-up questions at most, each with ``retrieve`` more tokens of passages, all in one prompt; None
+            lets a chain read the passages.
+        shots: Worked examples for these prompts.
     """
 
-    kind: Literal["summary", "qa", "verify", "complete", "aggregate", "trace", "write"]
+    kind: Literal["summary", "qa", "verify", "complete", "aggregate", "trace", "write", "rerank"]
     query: str | None = None
     words: int | None = None
     place: Place | None = None
     choices: tuple[str, ...] = ()
     retrieve: int | None = None
+    rounds: int | None = None
+    shots: tuple[Shot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

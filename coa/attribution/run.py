@@ -73,7 +73,7 @@ async def trace_run(
     check_options(options)
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run_id)
-    if manifest.task.kind in ("trace", "write"):
+    if manifest.task.kind in ("trace", "write", "rerank") or manifest.task.rounds is not None:
         raise UsageError(
             f"run {manifest.run_id!r} cannot be traced",
             hint="Give --source FILE --question TEXT --answer TEXT instead.",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _FILE = "command.json"
 _WRITTEN_TO = frozenset({"-o", "--output", "--html", "--results"})
 _RESULT_RESTS_ON = ("model", "base_url", "window", "topology", "order")
-_OWN_INPUT = ("eval", "trace")
+_OWN_INPUT = ("eval", "trace", "search")
 """Commands whose runs name no files of the user's as their documents; the files of the command are compared alone."""
 
 

@@ -12,7 +12,7 @@ from coa.cli.console import write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import ask_all, carry_out, verify_all
 from coa.errors import UsageError
-from coa.types import Task
+from coa.types import Shot, Task
 
 _ASK_HINT = 'Put the question last: coa ask book.txt "Who hid the letter?"'
 
@@ -41,20 +41,26 @@ def ask(
     choices: o.Choices = None,
     yes_no: o.YesNo = False,
     retrieve: o.Retrieve = None,
+    rounds: o.Rounds = None,
+    shots: o.Shots = None,
 ) -> None:
     """Answer a question about documents, with citations."""
     closed = ("yes", "no") if yes_no else _choices(choices)
     if questions is not None:
         if tracing.wanted:
             raise UsageError("answers to a file of questions are traced one by one", hint="Use coa trace RUN.")
-        kind = Task(kind="qa", words=words, choices=closed, retrieve=retrieve)
+        kind = Task(kind="qa", words=words, choices=closed, retrieve=retrieve, rounds=rounds, shots=_shots(shots))
         ask_all(files, questions, kind, options.settings(), manner)
         return
     *sources, question = files
     if not sources:
         what = "a question" if Path(question).exists() else "a document"
         raise UsageError(f"{what} is missing", hint=_ASK_HINT)
-    task = Task(kind="qa", query=question, words=words, choices=closed, retrieve=retrieve)
+    task = Task(
+        kind="qa", query=question, words=words, choices=closed, retrieve=retrieve, rounds=rounds, shots=_shots(shots)
+    )
+    if rounds is not None and tracing.wanted:
+        raise UsageError("an answer with follow-up questions cannot be traced", hint="Leave --trace out, or --rounds.")
     carry_out(task, sources, options.settings(), manner, tracing)
 
 
@@ -75,6 +81,14 @@ def verify(
     if pair and len(claims) != 2:
         raise UsageError(f"a pair has two claims, not {len(claims)}", hint="coa verify book.txt A B --pair")
     verify_all(file, claims, options.settings(), manner, pair=pair)
+
+
+def _shots(path: str | None) -> tuple[Shot, ...]:
+    if path is None:
+        return ()
+    from coa.retrieval.iterate.shots import read_shots
+
+    return read_shots(path)
 
 
 def _choices(given: str | None) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from coa.cli.console import note, write_result
 from coa.config import load_settings
 from coa.errors import CoaError
 
+_PLANNED = ("summarize", "ask", "complete", "aggregate", "verify", "write", "search")
+
 app = typer.Typer(
     name="coa",
     help="Read, question and summarise documents that are longer than a model's window.",
@@ -58,7 +60,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def plan(context: typer.Context) -> None:
     """Show what a command would cost before anything is sent: coa plan summarize book.txt."""
-    if not context.args or context.args[0] not in ("summarize", "ask", "complete", "aggregate", "verify", "write"):
+    if not context.args or context.args[0] not in _PLANNED:
         raise typer.BadParameter("name the command to plan, such as: coa plan summarize book.txt")
     app([*context.args, "--dry-run"], standalone_mode=False)
 

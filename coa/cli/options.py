@@ -28,6 +28,13 @@ Retrieve = Annotated[
     int | None,
     typer.Option(metavar="TOKENS", help="Read the passages that bear on the question alone; FILE may be an index."),
 ]
+Rounds = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="With --retrieve: one prompt, up to N follow-up questions that look up more (0-5)."),
+]
+Shots = Annotated[
+    str | None, typer.Option(metavar="FILE.jsonl", help="With --rounds: worked examples, one JSON object a line.")
+]
 RunDir = Annotated[Path | None, typer.Option(help="Where runs are kept.")]
 BaseUrl = Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, ending in /v1.")]
 Model = Annotated[

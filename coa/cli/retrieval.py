@@ -11,6 +11,8 @@ import typer
 
 from coa.cli import options as o
 from coa.cli.console import note, write_result
+from coa.cli.flatten import flattened
+from coa.cli.reranking import RerankOptions, planned, reranked, summary
 from coa.cli.run import PARTIAL, as_json, read_stdin
 from coa.errors import UsageError
 
@@ -79,9 +81,12 @@ def index(
         raise typer.Exit(PARTIAL)
 
 
+@flattened
 def search(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder of an index.")],
     query: Annotated[list[str], typer.Argument(help="Words or a question; or several ways of asking for the same.")],
+    reranking: RerankOptions,
+    manner: o.Manner,
     k: Annotated[int, typer.Option("-k", help="Passages at most.")] = 10,
     mode: Annotated[str | None, typer.Option(help="hybrid, bm25 or dense.")] = None,
     where: Annotated[
@@ -90,36 +95,50 @@ def search(
     fusion: Annotated[str, typer.Option(help="z or rrf: how a hybrid search adds its parts.")] = "z",
     smooth: Annotated[float | None, typer.Option(help="Share of the neighbours' scores, 0 to 1.")] = None,
     diversity: Annotated[float, typer.Option(help="0 takes the best, 1 the most different (MMR).")] = 0.0,
+    least: Annotated[float | None, typer.Option(help="The least cosine of a passage (RAPID takes 0.3).")] = None,
     context: Annotated[int | None, typer.Option(metavar="TOKENS", help="Join and order what fits.")] = None,
     order: Annotated[str, typer.Option(help="With --context: document, best_last or score.")] = "document",
     expand: Annotated[str | None, typer.Option(help="With --context: window, section or parent.")] = None,
-    json: o.Json = False,
-    debug: o.Debug = False,
 ) -> None:
     """Find passages in an index, with their exact places."""
     from coa.retrieval.index import Index
     from coa.retrieval.ranking import Ranking
+    from coa.retrieval.rapid import near_enough
 
     _check_choices(mode=mode, fusion=fusion, order=order, expand=expand)
     given: dict[str, Any] = {"mode": mode, "fusion": fusion, "diversity": diversity, "smooth": smooth}
     how = replace(Ranking(), **{name: value for name, value in given.items() if value is not None})
     opened = Index.open(folder)
+    second = None
     try:
-        hits = opened.find(query, k, how=how, where=None if where is None else _where(where))
+        hits = opened.find(query, reranking.candidates(k), how=how, where=None if where is None else _where(where))
+        if least is not None:
+            hits = near_enough(hits, least)
+        if manner.dry_run:
+            write_result(planned(query[0], hits, reranking, manner), manner.output)
+            return
+        if reranking.rerank is not None:
+            second = reranked(query[0], hits, reranking, manner)
+            hits = list(second.hits[:k])
         if context is not None:
             hits = list(opened.context(hits, context, order=order, expand=expand).passages)
     finally:
         opened.close()
-    if json:
-        write_result(as_json({"query": query[0] if len(query) == 1 else query, "hits": [_row(hit) for hit in hits]}))
+    if manner.json:
+        found = {"query": query[0] if len(query) == 1 else query, "hits": [_row(hit) for hit in hits]}
+        write_result(as_json(found | ({} if second is None else {"rerank": summary(second)})), manner.output)
         return
-    for number, hit in enumerate(hits, 1):
-        place = f"{hit.path}:{hit.span.start}-{hit.span.end}" + (f" page {hit.page}" if hit.page else "")
-        section = f" {' / '.join(hit.section)}" if hit.section else ""
-        text = hit.text if context is not None else " ".join(hit.text.split())[:_PREVIEW]
-        write_result(f"[{number}] {place}{section} ({hit.score:.2f})\n    {text}\n")
+    preview = None if context is not None else _PREVIEW
+    write_result("".join(_line(number, hit, preview) for number, hit in enumerate(hits, 1)), manner.output)
     if not hits:
         note("nothing found")
+
+
+def _line(number: int, hit: Hit, preview: int | None) -> str:
+    place = f"{hit.path}:{hit.span.start}-{hit.span.end}" + (f" page {hit.page}" if hit.page else "")
+    section = f" {' / '.join(hit.section)}" if hit.section else ""
+    text = hit.text if preview is None else " ".join(hit.text.split())[:preview]
+    return f"[{number}] {place}{section} ({hit.score:.2f})\n    {text}\n"
 
 
 def _row(hit: Hit) -> dict[str, object]:

@@ -131,7 +131,11 @@ class Caller:
         outcome = record.outcome
         if isinstance(outcome, Overflow):
             raise ContextOverflow(outcome.message, limit=outcome.limit, actual=outcome.actual)
-        self._usage = replace(self._usage, calls_from_journal=self._usage.calls_from_journal + 1)
+        self._usage = replace(
+            self._usage,
+            calls_from_journal=self._usage.calls_from_journal + 1,
+            context_tokens=self._usage.context_tokens + outcome.prompt_tokens,
+        )
         self._speaker.replayed(record.role, outcome)
         self._tell(record.role, outcome, 0.0, from_journal=True)
         return outcome
@@ -235,6 +239,7 @@ class Caller:
             cached_tokens=usage.cached_tokens + reply.cached_tokens,
             completion_tokens=usage.completion_tokens + reply.completion_tokens,
             cost_usd=cost,
+            context_tokens=usage.context_tokens + reply.prompt_tokens,
         )
 
     def _tell(self, role: str, reply: Reply, seconds: float, *, from_journal: bool) -> None:
