@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from triton.runtime.errors import OutOfResources
 
 sys.path.insert(0, str(Path(__file__).parent))
 from inputs import structured
@@ -22,6 +23,8 @@ from coa.serving.sparse import blocks, kernels, quest, reference, xattention
 from coa.serving.sparse.prefill import xattend
 
 HEADS, KV_HEADS, DIM, BLOCK = 32, 8, 128, 128
+TRIED = ((64, 4, 2), (64, 4, 3), (64, 8, 2), (64, 8, 3), (64, 8, 4), (128, 8, 2), (128, 8, 3))
+"""Keys at once, warps, stages of the kernel for prefill."""
 
 
 class Rows:
@@ -138,15 +141,7 @@ def tune(rows: Rows, tokens: int = 2**15) -> None:
         chosen = kernels.choose(scores, min(tau, 0.99999), tokens, tokens, BLOCK)
         if tau == 1.0:
             chosen = kernels.listed_ascending(blocks.causal(tokens, tokens, BLOCK, query.device).expand(scores.shape))
-        for step, warps, stages in (
-            (64, 4, 3),
-            (64, 8, 2),
-            (64, 8, 3),
-            (64, 8, 4),
-            (128, 8, 2),
-            (128, 8, 3),
-            (64, 4, 2),
-        ):
+        for step, warps, stages in TRIED:
             try:
                 took = timed(
                     lambda c=chosen, s=step, w=warps, g=stages: kernels.prefill(
@@ -154,7 +149,7 @@ def tune(rows: Rows, tokens: int = 2**15) -> None:
                     ),
                     3,
                 )
-            except Exception as error:
+            except OutOfResources as error:  # Of shared memory: this shape of the kernel does not fit.
                 rows.add(what="tune", step=step, warps=warps, stages=stages, error=str(error)[:120])
                 continue
             work = 4 * float(chosen.counts.sum()) * BLOCK * BLOCK * DIM

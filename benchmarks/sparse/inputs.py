@@ -23,9 +23,20 @@ THEMES = 8
 
 
 def structured(
-    heads: int, kv_heads: int, tokens: int, dim: int, *, seed: int, device: str, dtype: torch.dtype
+    heads: int,
+    kv_heads: int,
+    tokens: int,
+    dim: int,
+    *,
+    seed: int,
+    device: str,
+    dtype: torch.dtype,
+    kinds: tuple[tuple[int, ...], ...] = ((0, 1, 2, 3),),
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(heads, tokens, dim), (kv_heads, tokens, dim), (kv_heads, tokens, dim)."""
+    """(heads, tokens, dim), (kv_heads, tokens, dim), (kv_heads, tokens, dim).
+
+    ``kinds`` are those of the heads that share a key-value head, for each key-value head in turn.
+    """
     draw = torch.Generator(device=device).manual_seed(seed)
     query = torch.empty((heads, tokens, dim), device=device, dtype=dtype)
     key = torch.empty((kv_heads, tokens, dim), device=device, dtype=dtype)
@@ -33,7 +44,8 @@ def structured(
     for shared in range(kv_heads):
         key[shared], queries = _head(tokens, dim, group, draw, device)
         for i in range(group):
-            query[shared * group + i] = queries(i)
+            own = kinds[shared % len(kinds)]
+            query[shared * group + i] = queries(own[i % len(own)])
     value = torch.randn((kv_heads, tokens, dim), generator=draw, device=device, dtype=torch.float32).to(dtype)
     return query, key, value
 

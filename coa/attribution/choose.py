@@ -19,10 +19,10 @@ from coa.events import Emit
 from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
 from coa.serving.base import Model, Request
-from coa.serving.chat_echo import ChatEchoModel
 from coa.serving.echo import EchoModel
 from coa.serving.openai import OPENAI_URL, OpenAIModel
 from coa.serving.probe import ProbeModel
+from coa.serving.scoring import ScoringModel
 from coa.types import Usage
 
 SCORERS = ("auto", "logprobs", "completions", "ptrue", "regenerate", "support")
@@ -143,7 +143,7 @@ class _Doors:
         return Way(kind="ptrue", label=asked.name, make=make, callers=(caller, again), answering=_by_asking(again))
 
     def chat(self, model: OpenAIModel) -> Way:
-        return self._echo(ChatEchoModel(model))
+        return self._echo(ScoringModel(model))
 
     def completions(self, model: OpenAIModel) -> Way:
         return self._echo(EchoModel(model))

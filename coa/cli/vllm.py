@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import tempfile
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coa.cli import options as o
 from coa.cli.console import note, write_result
 from coa.cli.run import as_json
+from coa.cli.serving import Asked, listed, plan, told
 from coa.errors import ProviderUnavailable, UsageError
 
 if TYPE_CHECKING:
     from coa.serving.vllm.launch import Launch
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def vllm(
@@ -37,6 +41,7 @@ def vllm(
     gpus: Annotated[int, typer.Option(help="plan: how many of them.")] = 1,
     kv: Annotated[str, typer.Option(help="plan: bf16 or fp8 cache.")] = "bf16",
     streaming_heads: Annotated[float, typer.Option(help="plan: share of heads that keep few tokens.")] = 0.0,
+    host_memory: Annotated[float, typer.Option(metavar="GB", help="plan: memory of the host for caches.")] = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the command; start nothing.")] = False,
     json: o.Json = False,
     debug: o.Debug = False,
@@ -46,16 +51,21 @@ def vllm(
     if check is not None:
         _check(check, json, profile)
     elif given[:1] == ["plan"] and len(given) == 2:
-        _plan(given[1], context, gpu, gpus, kv, streaming_heads, json)
+        asked = Asked(
+            context=context, gpu=gpu, gpus=gpus, kv=kv, streaming=streaming_heads, host_memory=host_memory * 1e9
+        )
+        write_result(plan(given[1], asked, json))
     elif tiny or (given and given[0] != "plan"):
-        _start(_launch(given, tiny, profile, context, host, port, wait, heads), log, dry_run)
+        with tempfile.TemporaryDirectory(prefix="coa-tiny-") as folder:
+            made = Path(folder) if tiny else None
+            _start(_launch(given, made, profile, context, host, port, wait, heads), log, dry_run)
     else:
         raise UsageError("no model was given", hint="coa vllm MODEL, coa vllm plan MODEL, or coa vllm --check URL")
 
 
 def _launch(
     given: list[str],
-    tiny: bool,
+    tiny: Path | None,
     profile: str,
     context: int | None,
     host: str,
@@ -67,7 +77,7 @@ def _launch(
     from coa.serving.vllm.tiny import make
 
     if tiny:
-        given = [str(make(Path(tempfile.mkdtemp(prefix="coa-tiny-")))), *given]
+        given = [str(make(tiny)), *given]
     return Launch(
         model=given[0],
         profile=profile,
@@ -82,20 +92,23 @@ def _launch(
 
 
 def _start(launch: Launch, log: Path | None, dry: bool) -> None:
-    from coa.serving.vllm.launch import Interpreter, interpreter, running
+    from coa.serving.vllm.interpreter import Interpreter, interpreter
+    from coa.serving.vllm.launch import running
 
     if dry:
         write_result(shlex.join(launch.command(Interpreter(python="python", plugin=True))) + "\n")
         return
     found = interpreter()
     where = log or Path(tempfile.mkdtemp(prefix="coa-vllm-")) / "vllm.log"
-    note(f"starting vLLM with {launch.model}; its output goes to {where}")
+    note(f"starting vLLM {found.version} with {launch.model}; its output goes to {where}")
+    if launch.host not in _LOOPBACK and launch.key is None:
+        note("warning: anybody who reaches this machine can use it; give it a key: -- --api-key KEY")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with running(launch, where, found=found) as server:
-            note(_told(server))
-            note(f"use it: coa ask book.txt QUESTION --model vllm:{server.models[0]} --base-url {launch.url}/v1")
-            signal.pause()
+            note(told(server.found))
+            note(f"use it: coa ask book.txt QUESTION --model vllm:{server.found.models[0]} --base-url {launch.url}/v1")
+            server.wait()
     except KeyboardInterrupt:
         note("stopped")
 
@@ -107,62 +120,18 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _check(url: str, json: bool, profile: str) -> None:
     from dataclasses import asdict
 
-    from coa.serving.vllm.probe import probe
+    from coa.serving.vllm.checkup import checkup
+    from coa.serving.vllm.probe import KEY_VARIABLE, probe
 
-    found = probe(url)
-    write_result(as_json(asdict(found)) if json else _told(found) + "\n")
+    key = os.environ.get(KEY_VARIABLE)
+    checks = checkup(probe(url, key), key)
+    found = probe(url, key)  # Again: attention shows itself once something was read.
+    whole = {**asdict(found), "checks": [asdict(check) for check in checks]}
+    write_result(as_json(whole) if json else f"{told(found)}\n{listed(checks)}")
+    if not checks[0].works:
+        raise ProviderUnavailable(f"{found.url} does not answer a chat: {checks[0].state}", hint=checks[0].mend)
     if profile != "dense" and found.attention != profile:
         raise ProviderUnavailable(
-            f"{found.url} does not compute {profile} attention",
+            f"{found.url} computes {found.attention or 'dense'} attention instead of {profile}",
             hint="Start it with: coa vllm MODEL --profile " + profile,
         )
-
-
-def _told(found: Any) -> str:
-    version = f"vLLM {found.version}" if found.version else "a server that does not say it is vLLM"
-    window = f"{found.window:,} tokens" if found.window else "unknown"
-    cache = "not reported"
-    if found.prefix_queries is not None:
-        share = found.prefix_hits / found.prefix_queries if found.prefix_queries else 0.0
-        cache = f"on, {share:.0%} of {found.prefix_queries:,.0f} prompt tokens served from it"
-    attention = "dense, or unknown: our plug-in did not run there"
-    if found.attention is not None:
-        attention = f"{found.attention}, {found.density:.0%} of the keys looked at"
-    return (
-        f"{found.url}: {version}\nmodel         {', '.join(found.models) or 'none'}\nwindow        {window}\n"
-        f"prefix cache  {cache}\nattention     {attention}"
-    )
-
-
-def _plan(model: str, context: int | None, gpu: str, gpus: int, kv: str, streaming: float, json: bool) -> None:
-    from coa.serving.vllm.arithmetic import architecture_of, capacity
-
-    widths = {"bf16": 2.0, "fp8": 1.0}
-    if kv not in widths:
-        raise UsageError(f"unknown kind of cache {kv!r}", hint="Choose bf16 or fp8.")
-    found = capacity(
-        model,
-        architecture_of(model),
-        gpu,
-        context=context,
-        gpus=gpus,
-        kv_bytes=widths[kv],
-        streaming=streaming,
-    )
-    if json:
-        write_result(as_json(found.model_dump()))
-        return
-    rows = [
-        ("model", f"{found.model} on {found.gpus} x {found.gpu}, {found.context:,} tokens a user"),
-        ("weights", f"{found.weights_bytes / 1e9:.1f} GB"),
-        ("KV cache", f"{found.kv_bytes_per_token:,} bytes a token, {found.kv_bytes_per_user / 1e9:.2f} GB a user"),
-        ("users", f"{found.users} at once"),
-        ("reading", f"{found.prefill_seconds:.1f} s a prompt of that length, at half of the peak"),
-        ("writing", f"{1 / found.decode_seconds_per_token:.0f} tokens a second for one user, at most"),
-        ("switching", f"{found.switch_seconds:.2f} s to bring a user's cache back from the host"),
-    ]
-    if not found.fits_context:
-        rows.append(("warning", "longer than the model was made for"))
-    if found.note:
-        rows.append(("note", found.note))
-    write_result("".join(f"{name:<11} {value}\n" for name, value in rows))

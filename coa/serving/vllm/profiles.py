@@ -14,9 +14,9 @@ HEADS_FILE = "full_attention_heads.tsv"
 """A table of heads of this name in the model's folder is found by itself."""
 
 _ALWAYS = ("--enable-prefix-caching", "--enable-prompt-tokens-details", "--enable-chunked-prefill")
-# What XAttention keeps depends on how a prompt is cut into pieces, and so do the keys of later layers in the prefix
-# cache: one size of piece for all, in whole blocks.
-_PIECES = ("--max-num-batched-tokens", "8192")
+# What XAttention keeps depends on where its blocks of queries begin: with pieces and cached prefixes in whole blocks,
+# a prompt that is read again, from the cache or not, is read alike.
+_PIECES = ("--max-num-batched-tokens", "8192", "--block-size", "128")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from vllm.config import get_current_vllm_config
 from vllm.v1.attention.backends.flash_attn import FlashAttentionBackend, FlashAttentionImpl
 
-from coa.serving.sparse import kernels, streaming, xattention
+from coa.errors import UsageError
+from coa.serving.sparse import blocks, kernels, reference, streaming, xattention
 from coa.serving.vllm_plugin import BACKEND
 from coa.serving.vllm_plugin.paged import Paged, pairs
 
@@ -40,6 +42,8 @@ class SparseFlashImpl(FlashAttentionImpl):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
+        if self.kv_cache_dtype.startswith("fp8"):
+            raise UsageError("sparse attention reads no cache in 8 bits", hint="Leave --kv-cache-dtype out.")
         layers = get_current_vllm_config().model_config.hf_config.num_hidden_layers
         self.paged = PagedOnGpu(layers, self.num_kv_heads, self.head_size, self.scale)
 
@@ -59,6 +63,8 @@ class SparseFlashImpl(FlashAttentionImpl):
         config = self.paged.policy.config
         budgeted = config.method in ("quest", "lserve", "streaming")
         if attn_metadata is None or not (budgeted or attn_metadata.max_query_len >= LONG):
+            if attn_metadata is not None:
+                self.paged.report.add(0, 0)  # Ours was asked, and there was nothing to skip.
             return super().forward(
                 layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
             )
@@ -68,23 +74,41 @@ class SparseFlashImpl(FlashAttentionImpl):
 
 
 class PagedOnGpu(Paged):
-    """The sparse kernels where they serve; the masked reference where they do not."""
+    """Prompts through the kernel; single tokens through a masked product, which is right and saves nothing yet."""
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, layer: int) -> Tensor:
         """Attention of one request, (heads, queries, head size)."""
-        config, queries, keys = self.policy.config, query.shape[1], key.shape[1]
-        if config.method not in ("xattention", "lserve") or queries < LONG or (keys - queries) % config.block:
-            return super().attend(query, key, value, layer)
-        scores = xattention.block_scores(query, key, block=config.block, stride=config.stride, scale=self.scale)
-        kept = xattention.select(scores, config.tau, queries, keys, config.block)
-        if self.policy.streams is not None:
-            near = streaming.kept_blocks(
-                queries, keys, sink=config.sink, recent=config.recent, block=config.block, device=query.device
-            )
-            streams = self.policy.streams[layer].to(query.device).repeat_interleave(query.shape[0] // key.shape[0])
-            kept = torch.where(streams[:, None, None], near[None], kept)
+        if query.shape[1] > 1:
+            return self._read(query, key.contiguous(), value.contiguous(), layer)
+        mask = self.policy.mask(query, key, layer)
         allowed = pairs(query, key)
-        self.report.add(min(allowed, int(kept.sum()) * config.block**2), allowed)
+        kept = allowed if mask is None else int(mask.expand(query.shape[0], -1, -1).sum())
+        self.report.add(kept, allowed)
+        return reference.decode(query, key, value, mask, self.scale)
+
+    def _read(self, query: Tensor, key: Tensor, value: Tensor, layer: int) -> Tensor:
+        """A prompt, or a piece of one, wherever it begins: rows of nothing before it fill up its first block."""
+        block, keys = self.policy.config.block, key.shape[1]
+        extra = blocks.rows_before(query.shape[1], keys, block)
+        padded = F.pad(query, (0, 0, extra, 0)).contiguous()
+        kept = self._kept(padded, key, layer, short=query.shape[1] < LONG)
+        allowed = pairs(query, key)
+        self.report.add(min(allowed, int(kept.sum()) * block**2), allowed)
         chosen = kernels.listed_ascending(kept)
-        key, value = key.contiguous(), value.contiguous()
-        return kernels.prefill(query.contiguous(), key, value, chosen, block=config.block, scale=self.scale)
+        return kernels.prefill(padded, key, value, chosen, block=block, scale=self.scale)[:, extra:]
+
+    def _kept(self, query: Tensor, key: Tensor, layer: int, *, short: bool) -> Tensor:
+        """Blocks that are read, bool, (heads, query blocks, key blocks)."""
+        config, (heads, queries, _), keys = self.policy.config, query.shape, key.shape[1]
+        if config.method in ("xattention", "lserve") and not short:
+            scores = xattention.block_scores(query, key, block=config.block, stride=config.stride, scale=self.scale)
+            kept = xattention.select(scores, config.tau, queries, keys, config.block)
+        else:
+            kept = blocks.causal(queries, keys, config.block, query.device).expand(heads, -1, -1)
+        if self.policy.streams is None:
+            return kept
+        near = streaming.kept_blocks(
+            queries, keys, sink=config.sink, recent=config.recent, block=config.block, device=query.device
+        )
+        streams = self.policy.streams[layer].to(query.device).repeat_interleave(heads // key.shape[0])
+        return torch.where(streams[:, None, None], near[None], kept)

@@ -70,6 +70,28 @@ def test_blocks_that_are_kept_are_causal_and_hold_the_queries_own(queries: int, 
 
 
 @pytest.mark.parametrize(("queries", "keys"), SHAPES)
+def test_rows_before_the_queries_bring_them_to_a_border_and_change_nothing(queries: int, keys: int):
+    query, key, value = drawn(queries, keys)
+    extra = blocks.rows_before(queries, keys, 32)
+    padded = torch.nn.functional.pad(query, (0, 0, extra, 0))
+    assert (keys - queries - extra) % 32 == 0
+    kept = blocks.causal(queries + extra, keys, 32).expand(6, -1, -1)
+    # What the kernel wants: the last block of each list is the one that the queries stand in.
+    own = (keys - queries - extra) // 32 + torch.arange(kept.shape[1])
+    assert torch.equal(kept[0].int().cumsum(-1).argmax(-1), own)
+    out = reference.attention(padded, key, value, blocks.expand(kept, queries + extra, keys, 32))[:, extra:]
+    assert torch.allclose(out, reference.attention(query, key, value), atol=1e-5)
+
+
+def test_decoding_without_copies_of_shared_keys_is_the_reference():
+    query, key, value = drawn(1, 203)
+    mask = torch.rand(6, 1, 203, generator=torch.Generator().manual_seed(5)) < 0.4
+    for seen in (None, mask | (torch.arange(203) == 202)):
+        found = reference.decode(query, key, value, seen, 0.25)
+        assert torch.allclose(found, reference.attention(query, key, value, seen, 0.25), atol=1e-5)
+
+
+@pytest.mark.parametrize(("queries", "keys"), SHAPES)
 def test_estimates_of_a_stride_of_one_are_the_true_attention_of_blocks(queries: int, keys: int):
     query, key, _ = drawn(queries, keys)
     scores = xattention.block_scores(query, key, block=16, stride=1)

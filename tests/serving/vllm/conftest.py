@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coa.serving.vllm.probe import Findings
+from coa.serving.vllm.launch import Running
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +20,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def vllm_server(tiny_model: Path) -> Iterator[Findings]:
-    """A real vLLM with the tiny model under the name ``tiny``."""
+def vllm_server(tiny_model: Path) -> Iterator[Running]:
+    """A real vLLM with the tiny model under the name ``tiny``. The last test of the run, `test_restart`, stops it."""
     from tests.serving.vllm.real import serve
 
     with serve(tiny_model) as server:

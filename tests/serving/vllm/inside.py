@@ -25,15 +25,25 @@ def main() -> None:
         max_num_seqs=4,
         enforce_eager=True,
         disable_log_stats=True,
-        enable_prefix_caching=False,
+        enable_prefix_caching=True,
     )
     sampling = SamplingParams(max_tokens=8, temperature=0, prompt_logprobs=0, logprobs=0, ignore_eos=True)
+    plain = SamplingParams(max_tokens=8, temperature=0, logprobs=0, ignore_eos=True)
 
     def measured() -> dict[str, list[float]]:
         done = llm.generate([TokensPrompt(prompt_token_ids=IDS)], sampling)[0]
         first = [next(iter(entry.values())).logprob for entry in done.prompt_logprobs[1:]]
         reply = [next(iter(entry.values())).logprob for entry in done.outputs[0].logprobs]
-        return {"prompt": first, "reply": reply}
+        cold, warm = replied(True), replied(False)
+        return {"prompt": first, "reply": reply, "cold": cold[1], "warm": warm[1], "cached": [cold[0], warm[0]]}
+
+    def replied(empty: bool) -> tuple[int, list[float]]:
+        """Tokens of the prompt that came from the prefix cache, and log-probabilities of the reply."""
+        # Prompts whose log-probabilities are wanted are never read from the cache; this one may be.
+        if empty:
+            assert llm.reset_prefix_cache()
+        done = llm.generate([TokensPrompt(prompt_token_ids=IDS)], plain)[0]
+        return done.num_cached_tokens, [next(iter(entry.values())).logprob for entry in done.outputs[0].logprobs]
 
     found = (
         {"stock": measured()}

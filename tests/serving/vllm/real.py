@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from coa.errors import MissingExtra
-from coa.serving.vllm.launch import PYTHON_VARIABLE, Launch, interpreter, running
-from coa.serving.vllm.probe import Findings
+from coa.serving.vllm.interpreter import PYTHON_VARIABLE, interpreter
+from coa.serving.vllm.launch import Launch, Running, running
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 PYTHON = os.environ.get(PYTHON_VARIABLE)
@@ -22,8 +22,8 @@ PYTHON = os.environ.get(PYTHON_VARIABLE)
 
 @contextmanager
 def serve(
-    model: Path, *, profile: str = "dense", name: str = "tiny", extra: tuple[str, ...] = ()
-) -> Iterator[Findings]:
+    model: Path, *, profile: str = "dense", name: str = "tiny", port: int | None = None, extra: tuple[str, ...] = ()
+) -> Iterator[Running]:
     """Serve a model's folder until the block ends: 32-bit floats, two gigabytes, one to three minutes to start."""
     if PYTHON is None:
         pytest.skip(f"{PYTHON_VARIABLE} names no interpreter that has vLLM")
@@ -31,11 +31,8 @@ def serve(
         found = interpreter({PYTHON_VARIABLE: PYTHON})
     except MissingExtra as error:
         pytest.skip(error.message)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     told = ("--dtype", "float32", *extra)
-    launch = Launch(model=str(model), profile=profile, port=port, name=name, wait=420, extra=told)
+    launch = Launch(model=str(model), profile=profile, port=port or free_port(), name=name, wait=420, extra=told)
     before = dict(os.environ)
     os.environ.update(OFFLINE)
     try:
@@ -44,3 +41,9 @@ def serve(
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

@@ -1,6 +1,8 @@
 """The launcher with a stand-in for vLLM: a real process with a real server and a child of its own."""
 
+import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,11 +16,16 @@ import pytest
 from typer.testing import CliRunner
 
 from coa.cli.main import app
-from coa.errors import MissingExtra, ProviderUnavailable, UsageError
+from coa.errors import CoaError, MissingExtra, ModelError, ProviderUnavailable, UsageError
 from coa.serving.sparse.config import SparseConfig
-from coa.serving.vllm.launch import PYTHON_VARIABLE, Interpreter, Launch, interpreter, running
+from coa.serving.vllm import tiny
+from coa.serving.vllm.diagnosis import why
+from coa.serving.vllm.interpreter import PYTHON_VARIABLE, Interpreter, interpreter
+from coa.serving.vllm.launch import Launch, running
+from coa.serving.vllm.mistakes import check_model
 from coa.serving.vllm.probe import healthy, probe
 from coa.serving.vllm.profiles import HEADS_FILE
+from coa.serving.vllm_plugin import CONFIG_VARIABLE
 
 SERVER = """
 import argparse, json, os, subprocess, sys
@@ -93,19 +100,21 @@ def test_it_says_what_runs_and_leaves_nothing_behind(python: str, port: int, tmp
     log = tmp_path / "log"
     with running(
         Launch(model="tiny", port=port, context=2048, wait=30), log, found=Interpreter(python=python)
-    ) as found:
+    ) as server:
+        found = server.found
         assert found.models == ("tiny",) and found.window == 2048 and found.version == "0.32.0"
         assert (found.prefix_queries, found.prefix_hits) == (200, 150)
         assert healthy(f"http://127.0.0.1:{port}")
         assert alive(int(log.read_text().split("child ")[1].split()[0]))
         done = CliRunner().invoke(app, ["vllm", "--check", f"http://127.0.0.1:{port}/v1"])
         assert "75% of 200" in done.stdout and "2,048 tokens" in done.stdout
+        assert "no chat completion" in done.stdout and isinstance(done.exception, ProviderUnavailable)
     assert not healthy(f"http://127.0.0.1:{port}") and gone(log)
 
 
 def test_a_crash_shows_the_last_lines(python: str, port: int, tmp_path: Path):
     with (
-        pytest.raises(ProviderUnavailable, match="out of memory"),
+        pytest.raises(ModelError, match=r"does not fit into the memory\nout of memory"),
         running(Launch(model="crash", port=port, wait=30), tmp_path / "log", found=Interpreter(python=python)),
     ):
         pass
@@ -113,7 +122,7 @@ def test_a_crash_shows_the_last_lines(python: str, port: int, tmp_path: Path):
 
 def test_a_server_that_is_never_ready_is_stopped(python: str, port: int, tmp_path: Path):
     with (
-        pytest.raises(ProviderUnavailable, match="not ready within"),
+        pytest.raises(ProviderUnavailable, match="not ready in time"),
         running(Launch(model="mute", port=port, wait=1.5), tmp_path / "log", found=Interpreter(python=python)),
     ):
         pass
@@ -160,6 +169,104 @@ def test_a_sparse_profile_wants_the_plug_in_beside_vllm(python: str, port: int, 
     ):
         pass
     assert gone(tmp_path / "log")
+
+
+def test_a_known_model_gets_what_it_needs_unless_the_user_says_otherwise():
+    found = Interpreter(python="python")
+    long = shlex.join(Launch(model="Qwen/Qwen3-8B", context=131_072).command(found))
+    assert "--reasoning-parser qwen3" in long and '"rope_type": "yarn", "factor": 4.0' in long
+    assert '"max_position_embeddings": 131072' in long
+    short = shlex.join(Launch(model="Qwen/Qwen3-8B", context=32_768, extra=("--reasoning-parser=none",)).command(found))
+    assert "qwen3" not in short and "hf-overrides" not in short
+    assert '"rope_type": "linear"' in shlex.join(Launch(model="Giraffe-v2-13b-32k").command(found))
+
+
+def test_sparse_attention_is_refused_beside_another_vllm():
+    launch = Launch(model="tiny", profile="xattention")
+    with pytest.raises(UsageError, match=r"has vLLM 0\.19\.1; sparse attention needs 0\.32"):
+        launch.command(Interpreter(python="python", version="0.19.1", plugin=True))
+    assert launch.command(Interpreter(python="python", version="0.32.1", plugin=True))
+    assert Launch(model="tiny").command(Interpreter(python="python", version="0.19.1"))
+
+
+def test_models_that_cannot_run_are_found_before_anything_starts(tmp_path: Path):
+    pytest.importorskip("tokenizers")
+    pytest.importorskip("safetensors")
+    folder = tiny.make(tmp_path / "model")
+    cpu = Interpreter(python="python", cpu=True)
+    check_model(str(folder), cpu, SparseConfig(method="lserve", heads_file=str(folder / HEADS_FILE)))
+    (tmp_path / "other.tsv").write_text("1 0\n1 0\n")
+    with pytest.raises(UsageError, match="2 x 2, the model has 4 layers"):
+        check_model(str(folder), cpu, SparseConfig(method="lserve", heads_file=str(tmp_path / "other.tsv")))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"head_dim": 48}))
+    with pytest.raises(UsageError, match="48 wide"):
+        check_model(str(folder), cpu, None)
+    check_model(str(folder), Interpreter(python="python"), None)
+    with pytest.raises(UsageError, match=r"no config\.json"):
+        check_model(str(tmp_path), cpu, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "meaning"),
+    [
+        ("RuntimeError: Failed to infer device type, please set the environment", ModelError, "found no GPU"),
+        ("api_server.py: error: unrecognized arguments: --no-such-argument 3", UsageError, "--no-such-argument 3"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", ModelError, "does not fit"),
+        (
+            "ValueError: Available memory on node 0 (15.55/19.21 GiB) on kv cache allocation is less than requested "
+            "memory for kv (83.82 GiB).",
+            ModelError,
+            "does not fit",
+        ),
+        ("ValueError: No available memory for the cache blocks.", ModelError, "no room for the KV cache"),
+        ("ValueError: Selected backend is not valid. Reason: ['head_size not supported']", UsageError, "size of the"),
+        (
+            "coa.errors.UsageError: the table of heads 'h.tsv' is 2 x 2, the model has 4 layers of 2 key-value heads",
+            UsageError,
+            "is 2 x 2, the model has 4 layers",
+        ),
+        ("Segmentation fault", ProviderUnavailable, "ended with code 1"),
+    ],
+)
+def test_what_a_failed_start_means_is_said(tmp_path: Path, line: str, kind: type[CoaError], meaning: str):
+    log = tmp_path / "log"
+    log.write_text(f"INFO starting\n{line}\nINFO the end\n")
+    found = why(1, log)
+    assert type(found) is kind and meaning in found.message and line in found.message
+    assert str(log) in found.hint
+
+
+def test_of_an_unknown_failure_the_first_error_is_shown_not_the_last(tmp_path: Path):
+    log = tmp_path / "log"
+    end = "RuntimeError: Engine core initialization failed. See root cause above.\n" + "  warning\n" * 20
+    log.write_text(f"INFO\nERROR [core.py:1] KeyError: 'rope_kind'\n{end}")
+    assert "KeyError: 'rope_kind'" in why(1, log).message
+
+
+def test_a_server_that_dies_later_ends_the_command(python: str, port: int, tmp_path: Path):
+    log = tmp_path / "log"
+    with running(Launch(model="tiny", port=port, wait=30), log, found=Interpreter(python=python)) as server:
+        server.process.kill()
+        with pytest.raises(CoaError, match="ended with code -9"):
+            server.wait()
+    assert gone(log)
+
+
+def test_a_dense_server_does_not_inherit_a_sparse_configuration(
+    python: str, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(CONFIG_VARIABLE, SparseConfig(method="quest").to_json())
+    with running(
+        Launch(model="tiny", port=port, wait=30), tmp_path / "log", found=Interpreter(python=python)
+    ) as server:
+        assert CONFIG_VARIABLE not in psutil.Process(server.process.pid).environ()
+
+
+def test_a_server_with_a_key_is_asked_with_it():
+    assert Launch(model="m", extra=("--api-key", "k1")).key == "k1"
+    assert Launch(model="m", extra=("--api-key=k2",)).key == "k2"
+    assert Launch(model="m", host="::1").url == "http://[::1]:8000"
 
 
 def test_a_table_of_heads_in_the_models_folder_is_used(tmp_path: Path):

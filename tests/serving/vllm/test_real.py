@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,15 @@ from typer.testing import CliRunner
 
 import coa
 from coa.cli.main import app
-from coa.errors import ContextOverflow, ProviderUnavailable
+from coa.errors import ContextOverflow, ProviderUnavailable, UsageError
 from coa.events import RunFinished, TextPiece
 from coa.serving.base import Message, Request
+from coa.serving.chat_echo import ChatEchoModel
+from coa.serving.openai import OpenAIModel
 from coa.serving.resolve import resolve_model
+from coa.serving.scoring import ScoringModel
+from coa.serving.vllm.interpreter import Interpreter
+from coa.serving.vllm.launch import Launch, Running, running
 from coa.serving.vllm.probe import Findings, probe
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(600)]
@@ -21,8 +27,13 @@ WINDOW = 8192
 
 
 @pytest.fixture
-def settings(vllm_server: Findings) -> coa.Settings:
-    return coa.Settings(model="vllm:tiny", base_url=f"{vllm_server.url}/v1")
+def server(vllm_server: Running) -> Findings:
+    return vllm_server.found
+
+
+@pytest.fixture
+def settings(server: Findings) -> coa.Settings:
+    return coa.Settings(model="vllm:tiny", base_url=f"{server.url}/v1")
 
 
 def request(text: str, *, max_tokens: int = 40) -> Request:
@@ -37,13 +48,15 @@ async def complete(settings: coa.Settings, *requests: Request):
         await model.close()
 
 
-def test_the_server_says_what_it_is(vllm_server: Findings):
-    assert vllm_server.models == ("tiny",) and vllm_server.window == WINDOW
-    assert vllm_server.version is not None and vllm_server.version.startswith("0.")
-    assert vllm_server.attention is None
-    done = CliRunner().invoke(app, ["vllm", "--check", vllm_server.url])
+def test_the_server_says_what_it_is(server: Findings):
+    assert server.models == ("tiny",) and server.window == WINDOW
+    assert server.version is not None and server.version.startswith("0.")
+    assert server.attention is None
+    done = CliRunner().invoke(app, ["vllm", "--check", server.url])
     assert done.exit_code == 0 and "8,192 tokens" in done.stdout and "dense" in done.stdout
-    asked = CliRunner().invoke(app, ["vllm", "--check", vllm_server.url, "--profile", "xattention"])
+    assert "chat               answers" in done.stdout and "problem" not in done.stdout
+    assert "tokens of a prompt that was sent twice" in done.stdout and "coa trace is exact" in done.stdout
+    asked = CliRunner().invoke(app, ["vllm", "--check", server.url, "--profile", "xattention"])
     assert isinstance(asked.exception, ProviderUnavailable), "a dense server that was asked to be sparse"
 
 
@@ -60,6 +73,63 @@ async def test_a_prompt_beyond_the_window_is_an_overflow_that_tells_its_size(set
     assert caught.value.limit == WINDOW
     with pytest.raises(ContextOverflow):
         await complete(settings, request("x" * 200_000))
+
+
+async def test_the_other_ways_of_asking_for_too_much_are_overflows_too(settings: coa.Settings):
+    """A prompt of exactly the window gets a message about ``max_tokens``; so does a reply longer than it."""
+    model = resolve_model(settings)
+    try:
+        one, two = [(await model.complete(request("lamp, " * n, max_tokens=1))).prompt_tokens for n in (1000, 1001)]
+        many = 1000 + (WINDOW - one) // (two - one)
+        left = WINDOW - one - (many - 1000) * (two - one)
+        with pytest.raises(ContextOverflow):
+            await model.complete(request("lamp, " * many + "\n" * left, max_tokens=1))
+        with pytest.raises(ContextOverflow) as caught:
+            await model.complete(request("lamp", max_tokens=100_000))
+        assert caught.value.limit == WINDOW
+    finally:
+        await model.close()
+
+
+async def test_both_ways_of_scoring_agree_and_the_cheaper_one_is_taken(settings: coa.Settings):
+    sentences = [f"Boat {i * 7} left for pier {i * 3} in the rain." for i in range(150)]
+    answer = Message(role="assistant", content="Boat 21 — in the rain.")
+
+    def scored(left_out: int) -> Request:
+        text = " ".join(sentence for i, sentence in enumerate(sentences) if i != left_out)
+        return Request(messages=(Message(role="user", content=f"{text}\nWhich?"), answer), role="trace", max_tokens=1)
+
+    model = resolve_model(settings)
+    assert isinstance(model, OpenAIModel)
+    cheaper, whole = ScoringModel(model), ChatEchoModel(model)
+    try:
+        for left_out in (149, 140, 75, 0):
+            ours, truth = await cheaper.complete(scored(left_out)), await whole.complete(scored(left_out))
+            said, true = json.loads(ours.text), json.loads(truth.text)
+            assert said["offsets"] == true["offsets"] and said["logprobs"] == pytest.approx(true["logprobs"], abs=1e-3)
+            assert truth.cached_tokens == 0 and ours.prompt_tokens == truth.prompt_tokens
+            assert (ours.cached_tokens > 1000) == (left_out in (140, 75))
+    finally:
+        await model.close()
+    assert cheaper.calls == {"whole": 2, "cached": 2}, "the first, and one that shares no beginning, are read whole"
+
+
+def test_a_trace_is_exact_and_draws_on_the_prefix_cache(settings: coa.Settings, root: Path):
+    document = root / "examples" / "documents" / "minutes.md"
+    options = {"model": settings.model, "base_url": settings.base_url}
+    found = coa.trace(document, "Who chairs the meeting?", "The chair is Ada.", **options)
+    assert found.kind == "logprobs" and found.usage.calls > 10 and found.usage.cached_tokens > 0
+
+
+def test_a_port_that_a_server_has_is_refused_before_anything_starts(server: Findings, tiny_model: Path, tmp_path: Path):
+    port = int(server.url.rpartition(":")[2])
+    launch = Launch(model=str(tiny_model), port=port)
+    with (
+        pytest.raises(UsageError, match="cannot be listened on"),
+        running(launch, tmp_path / "log", found=Interpreter(python="none")),
+    ):
+        pass
+    assert not (tmp_path / "log").exists()
 
 
 async def test_a_reply_that_vllm_clamped_is_never_taken_for_whole(settings: coa.Settings):
@@ -93,6 +163,6 @@ async def test_the_final_text_streams(settings: coa.Settings, root: Path):
     assert pieces and isinstance(events[-1], RunFinished)
 
 
-def test_metrics_count_what_the_prefix_cache_served(vllm_server: Findings):
-    found = probe(vllm_server.url)
+def test_metrics_count_what_the_prefix_cache_served(server: Findings):
+    found = probe(server.url)
     assert found.prefix_queries and found.prefix_hits is not None

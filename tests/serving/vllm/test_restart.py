@@ -1,0 +1,55 @@
+"""The last test of the run: the server stops in the middle of a chain, and another one, sparse, takes its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+import coa
+from coa.cli.main import app
+from coa.errors import ProviderUnavailable
+from coa.events import StepDone
+from coa.serving.vllm.launch import Running, stop
+from tests.serving.vllm.real import serve
+
+pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(900)]
+
+
+def test_a_run_outlives_its_server_and_is_finished_by_a_sparse_one(
+    vllm_server: Running, tiny_model: Path, root: Path, tmp_path: Path
+):
+    document = root / "examples" / "documents" / "lighthouse_log.txt"
+    options = {
+        "model": "vllm:tiny", "base_url": f"{vllm_server.found.url}/v1", "window": 4096, "retries": 0,
+        "concurrency": 1, "run_dir": str(tmp_path / "runs"),
+    }  # fmt: skip
+    parts = psutil.Process(vllm_server.process.pid).children(recursive=True)
+    assert len(parts) >= 2, "vLLM is several processes"
+    done = 0
+
+    def stop_after_three(event: object) -> None:
+        nonlocal done
+        done += isinstance(event, StepDone)
+        if done == 3:
+            stop(vllm_server.process)
+
+    question = "What became of the boats on the second day?"
+    with pytest.raises(ProviderUnavailable):
+        coa.ask(document, question, on_event=stop_after_three, **options)
+    assert done >= 3 and not [part for part in parts if part.is_running() and part.status() != psutil.STATUS_ZOMBIE]
+    gone = CliRunner().invoke(app, ["vllm", "--check", vllm_server.found.url])
+    assert isinstance(gone.exception, ProviderUnavailable) and "does not answer" in gone.exception.message
+
+    port = int(vllm_server.found.url.rpartition(":")[2])
+    with serve(tiny_model, profile="xattention", port=port) as sparse:
+        assert sparse.found.attention == "xattention"
+        answer = coa.ask(document, question, **options)
+        assert answer.status == "complete" and answer.coverage.read == answer.coverage.chunks > 3
+        assert 3 <= answer.usage.calls_from_journal < answer.usage.calls_from_journal + answer.usage.calls
+        seen = CliRunner().invoke(app, ["vllm", "--check", sparse.found.url, "--profile", "xattention"])
+        assert seen.exit_code == 0 and "xattention" in seen.stdout
+        other = CliRunner().invoke(app, ["vllm", "--check", sparse.found.url, "--profile", "quest"])
+        assert isinstance(other.exception, ProviderUnavailable)
