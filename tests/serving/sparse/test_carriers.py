@@ -13,8 +13,9 @@ pytestmark = pytest.mark.slow
 from coa.serving.sparse import blocks, flex, reference, streaming, xattention  # noqa: E402
 from coa.serving.sparse.config import SparseConfig  # noqa: E402
 from coa.serving.sparse.hf import sparse  # noqa: E402
-from coa.serving.sparse.profiler import head_scores, write_heads  # noqa: E402
+from coa.serving.sparse.profiler import head_scores, main, write_heads  # noqa: E402
 from coa.serving.vllm import tiny  # noqa: E402
+from coa.serving.vllm.profiles import HEADS_FILE  # noqa: E402
 
 SMALL = {"block": 32, "stride": 8, "sink": 16, "recent": 64, "budget": 64, "dense_layers": 0}
 
@@ -98,6 +99,14 @@ def test_a_profiler_finds_the_heads_that_carry_far_context(model, ids, tmp_path:
     assert scores[1, 0] == 0 and scores.max() == 1 and (scores > 0).sum() >= 6
     write_heads(scores, tmp_path / "heads.tsv")
     assert torch.allclose(streaming.read_heads(tmp_path / "heads.tsv", 4, 2), scores, atol=1e-4)
+
+
+def test_the_profilers_command_writes_a_table_of_the_models_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = tiny.make(tmp_path / "model")
+    (folder / HEADS_FILE).unlink()
+    assert main([str(folder), "--tokens", "500", "--n", "1"]) == 0
+    scores = streaming.read_heads(folder / HEADS_FILE, 4, 2)
+    assert scores.max() == 1 and "nats each" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(256, 256), (128, 384)])
