@@ -1,4 +1,4 @@
-"""The truth that every carrier is compared with: dense attention under a mask, in 32-bit floats."""
+"""The truth that every carrier is compared with: dense attention under a mask, in 32-bit floats or wider."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def probabilities(query: Tensor, key: Tensor, mask: Tensor | None, scale: float 
     keys = key.shape[1]
     if mask is None:
         mask = causal_tokens(queries, keys, query.device)[None]
-    shared = key.float().repeat_interleave(heads // key.shape[0], dim=0)
-    logits = query.float() @ shared.transpose(1, 2) * (dim**-0.5 if scale is None else scale)
+    shared = _wide(key).repeat_interleave(heads // key.shape[0], dim=0)
+    logits = _wide(query) @ shared.transpose(1, 2) * (dim**-0.5 if scale is None else scale)
     return logits.masked_fill(~mask, float("-inf")).softmax(-1)
 
 
@@ -28,7 +28,7 @@ def attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, scale: float | None = None
 ) -> Tensor:
     """Attention under a mask, (heads, queries, head dim) in the dtype of the queries; arguments as `probabilities`."""
-    shared = value.float().repeat_interleave(query.shape[0] // value.shape[0], dim=0)
+    shared = _wide(value).repeat_interleave(query.shape[0] // value.shape[0], dim=0)
     return (probabilities(query, key, mask, scale) @ shared).to(query.dtype)
 
 
@@ -51,3 +51,7 @@ def decode(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale
     if mask is not None:
         logits = logits.masked_fill(~mask.view_as(logits), float("-inf"))
     return (logits.softmax(-1) @ value.float()).view(query.shape).to(query.dtype)
+
+
+def _wide(given: Tensor) -> Tensor:
+    return given if given.dtype == torch.float64 else given.float()

@@ -22,13 +22,21 @@ class SparseCPUBackend(CPUAttentionBackend):
         return SparseCPUImpl
 
 
+class PagedInDouble(Paged):
+    """With 64-bit floats: what is left between it and stock attention is stock attention's own rounding."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, layer: int) -> Tensor:
+        """Attention of one request, (heads, queries, head size)."""
+        return super().attend(query.double(), key.double(), value.double(), layer)
+
+
 class SparseCPUImpl(CPUAttentionBackendImpl):
     """Attention under the policy's masks, one request after the other."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         layers = get_current_vllm_config().model_config.hf_config.num_hidden_layers
-        self.paged = Paged(layers, self.num_kv_heads, self.head_size, self.scale)
+        self.paged = PagedInDouble(layers, self.num_kv_heads, self.head_size, self.scale)
 
     def do_kv_cache_update(
         self, layer: torch.nn.Module, key: Tensor, value: Tensor, kv_cache: Tensor, slot_mapping: Tensor

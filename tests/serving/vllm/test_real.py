@@ -78,12 +78,12 @@ async def test_a_prompt_beyond_the_window_is_an_overflow_that_tells_its_size(set
 async def test_the_other_ways_of_asking_for_too_much_are_overflows_too(settings: coa.Settings):
     """A prompt of exactly the window gets a message about ``max_tokens``; so does a reply longer than it."""
     model = resolve_model(settings)
+    assert isinstance(model, OpenAIModel)
     try:
-        one, two = [(await model.complete(request("lamp, " * n, max_tokens=1))).prompt_tokens for n in (1000, 1001)]
-        many = 1000 + (WINDOW - one) // (two - one)
-        left = WINDOW - one - (many - 1000) * (two - one)
-        with pytest.raises(ContextOverflow):
-            await model.complete(request("lamp, " * many + "\n" * left, max_tokens=1))
+        for tokens in (WINDOW, WINDOW + 1):
+            with pytest.raises(ContextOverflow):
+                await model.post("/completions", {"prompt": [7] * tokens, "max_tokens": 1}, request("lamp"))
+        assert await model.post("/completions", {"prompt": [7] * (WINDOW - 1), "max_tokens": 1}, request("lamp"))
         with pytest.raises(ContextOverflow) as caught:
             await model.complete(request("lamp", max_tokens=100_000))
         assert caught.value.limit == WINDOW
@@ -114,11 +114,11 @@ async def test_both_ways_of_scoring_agree_and_the_cheaper_one_is_taken(settings:
     assert cheaper.calls == {"whole": 2, "cached": 2}, "the first, and one that shares no beginning, are read whole"
 
 
-def test_a_trace_is_exact_and_draws_on_the_prefix_cache(settings: coa.Settings, root: Path):
+def test_a_trace_is_exact(settings: coa.Settings, root: Path):
     document = root / "examples" / "documents" / "minutes.md"
     options = {"model": settings.model, "base_url": settings.base_url}
     found = coa.trace(document, "Who chairs the meeting?", "The chair is Ada.", **options)
-    assert found.kind == "logprobs" and found.usage.calls > 10 and found.usage.cached_tokens > 0
+    assert found.kind == "logprobs" and found.usage.calls > 10
 
 
 def test_a_port_that_a_server_has_is_refused_before_anything_starts(server: Findings, tiny_model: Path, tmp_path: Path):
