@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import coa
 from coa.errors import MissingExtra
 from coa.serving.vllm.interpreter import PYTHON_VARIABLE, interpreter
 from coa.serving.vllm.launch import Launch, Running, running
@@ -47,3 +48,10 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def accounted(answer: coa.Answer) -> None:
+    """All parts were read, or it is said which were not: a random model may talk until it is cut."""
+    coverage = answer.coverage
+    assert coverage.chunks > 3 and (answer.status == "complete") == (not coverage.failed)
+    assert 0 < coverage.read <= coverage.chunks and (coverage.read == coverage.chunks) == (not coverage.failed)
