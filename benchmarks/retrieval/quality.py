@@ -29,6 +29,8 @@ METHODS = {
     "dense": Ranking(mode="dense"),
     "hybrid, reciprocal ranks": Ranking(fusion="rrf", smooth=0.0),
     "hybrid, z": Ranking(smooth=0.0),
+    "hybrid, z, bm25 half": Ranking(smooth=0.0, weights={"bm25": 0.5}),
+    "hybrid, z, dense half": Ranking(smooth=0.0, weights={"dense": 0.5}),
     "hybrid, z, smooth .15": Ranking(smooth=0.15),
     "hybrid, z, smooth .3": Ranking(smooth=0.3),
     "hybrid, z, smooth .5": Ranking(smooth=0.5),
@@ -94,6 +96,7 @@ def main() -> None:
     found = cases(args.data, args.set, args.most)
     embedder = Kept(args.keep)
     rows = run([found] if args.set == "joint" else [[case] for case in found], embedder, METHODS)
+    embedder.keep()
     print(f"{args.set}: {len(found)} texts, {len(rows['bm25'])} queries\n")
     table(rows)
 

@@ -64,7 +64,8 @@ def words(paths: list[str]) -> None:
         for d in documents
     ]
     print(
-        f"{total * times:,} words ({times} copies of {total:,})\n\n| library | index, CPU-s per 1M words | query, ms |"
+        f"{total * times:,} words ({times} copies of {total:,})\n\n"
+        "| library | index, CPU-s per 1M words | query, CPU-ms |"
     )
     print("|---|---|---|")
     scale = 1e6 / (total * times)
@@ -75,7 +76,7 @@ def words(paths: list[str]) -> None:
             cpu, _ = timed(lambda index=index: index.add(many))
             units = units or index.store.units(index.store.find(_everything(), 10_000_000))
             index.find(QUERIES[0], 10)
-            query = median(timed(lambda q=q, index=index: index.find(q, 10))[1] for q in QUERIES * 5)
+            query = median(timed(lambda q=q, index=index: index.find(q, 10))[0] for q in QUERIES * 5)
             size = sum(path.stat().st_size for path in Path(folder).rglob("*"))
             index.close()
         store = "LanceDB" if where else "SQLite"
@@ -89,7 +90,7 @@ def words(paths: list[str]) -> None:
         except ImportError as error:
             print(f"| {name} | not installed: {error.name} | |")
             continue
-        query = median(timed(lambda q=q, made=made: made[0](q))[1] for q in QUERIES * 3)
+        query = median(timed(lambda q=q, made=made: made[0](q))[0] for q in QUERIES * 3)
         print(f"| {name} | {cpu * scale:.1f} | {1000 * query:.1f} |", flush=True)
 
 
@@ -209,7 +210,7 @@ def rivals(count: int, kept: Path | None) -> None:
     source = Source(kept)
     matrix = source.matrix(count)
     print(f"{count:,} vectors from {source.said}\n")
-    print("| library | build, CPU-s | open, ms | private memory, MB | query, ms |\n|---|---|---|---|---|")
+    print("| library | build, CPU-s | open, ms | private memory, MB | query, CPU-ms |\n|---|---|---|---|---|")
     for name, build in peers.DENSE.items():
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -230,7 +231,7 @@ def rival(name: str, folder: str, kept: str) -> None:
     made: list[Callable[[NDArray[np.float32]], object]] = []
     _, wall = timed(lambda: made.append(opening(folder)))
     after = psutil.Process().memory_full_info().uss
-    query = median(timed(lambda q=q: made[0](q))[1] for q in queries)
+    query = median(timed(lambda q=q: made[0](q))[0] for q in queries)
     print(f"{1000 * wall:.0f} | {(after - before) / 2**20:.0f} | {1000 * query:.1f}")
 
 
