@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Coalition = frozenset[int]
 Kind = Literal["logprobs", "regenerate", "ptrue", "support"]
 Role = Literal["sufficient", "needed", "copy", "part"]
-Verdict = Literal["certified", "partly explained", "not explained by the context", "support only"]
+Verdict = Literal["certified", "partly explained", "not explained by the context", "unfinished", "support only"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ class Found:
     def verdict(self) -> Verdict:
         """The result in two words."""
         if not self.causes:
-            return "not explained by the context"
+            return "not explained by the context" if self.complete else "unfinished"
         if self.method == "support":
             return "support only"
         return "certified" if self.certified else "partly explained"

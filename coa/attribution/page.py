@@ -13,8 +13,8 @@ from coa.documents import Document
 
 _BLOCK_CHARS = 4000
 _WIDTH, _HEIGHT, _MARGIN = 320.0, 120.0, 8.0
-_CLASSES = {"certified": "full", "partly explained": "partly", "support only": "alike"}
-_SIGNS = {"full": "✓", "partly": "◐", "alike": "≈", "none": "✗"}
+_CLASSES = {"certified": "full", "partly explained": "partly", "support only": "alike", "unfinished": "unfinished"}
+_SIGNS = {"full": "✓", "partly": "◐", "alike": "≈", "none": "✗", "unfinished": "…"}
 
 
 def trace_to_html(trace: Trace, documents: Sequence[Document]) -> str:
@@ -62,6 +62,8 @@ def _verdict(data: Mapping[str, Any]) -> str:
     if len(claims) == 1 and claims[0]["certified"]:
         claim = claims[0]
         these = "this passage" if len(claim["causes"]) == 1 else f"these {len(claim['causes'])} passages"
+        if claim["hops"]:
+            return f"Certified: every hop from the answer to {these} is enough by itself, and nothing else would do."
         return (
             f"Certified: {these} alone give the answer ({claim['v_only']:.1f} against {claim['v_all']:.1f} nats with "
             f"everything); without, {claim['v_without']:.1f}."

@@ -18,7 +18,12 @@ from coa.report import printable
 _QUOTE_CHARS = 200
 _CELLS = 60
 _HEAT = " ░▒▓█"
-_MARKS = {"certified": ("✓", "green"), "partly explained": ("◐", "yellow"), "support only": ("≈", "cyan")}
+_MARKS = {
+    "certified": ("✓", "green"),
+    "partly explained": ("◐", "yellow"),
+    "support only": ("≈", "cyan"),
+    "unfinished": ("…", "yellow"),
+}
 _NONE = ("✗", "red")
 
 
