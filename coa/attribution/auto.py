@@ -11,6 +11,8 @@ from coa.attribution.robust import random_halves, substitutes
 from coa.attribution.shapley import EXACT_UP_TO, exact_shapley
 from coa.attribution.views import Views, views_of
 
+_LEAST_SHARE = 0.1
+
 
 async def find_causes(utility: Utility, search: Search) -> Found:
     """The segments that a claim rests on, with both certificates.
@@ -137,7 +139,7 @@ def _certifies(values: Sequence[float], search: Search) -> bool:
     total = max(v_all, v_only) - v_none
     sufficient = v_only >= v_all - _slack(v_all, v_none, v_only, search)
     necessary = v_without - v_none <= max(search.epsilon, 0.3 * total)
-    return sufficient and necessary and total >= search.epsilon
+    return sufficient and necessary and total >= _least(v_none, search)
 
 
 async def _certified(views: Views, search: Search) -> list[int]:
@@ -161,7 +163,12 @@ async def _anything(views: Views, search: Search) -> bool:
     if search.epsilon <= gain < 2 * search.epsilon:
         (again,) = await views.fresh.values([everything])
         gain = (v_all + again) / 2 - v_none
-    return gain >= search.epsilon
+    return gain >= _least(v_none, search)
+
+
+def _least(v_none: float, search: Search) -> float:
+    """The least gain that explains a claim: a tenth of what has to be explained, however small the noise is."""
+    return max(search.epsilon, _LEAST_SHARE * max(0.0, -v_none))
 
 
 async def _kept(views: Views, found: Sequence[int], search: Search) -> list[int]:
@@ -169,7 +176,7 @@ async def _kept(views: Views, found: Sequence[int], search: Search) -> list[int]
     if not found:
         return []
     v_only, v_none = await views.fresh.values([frozenset(found), frozenset()])
-    return await _pruned(views.fresh, found, search) if v_only - v_none >= search.epsilon else []
+    return await _pruned(views.fresh, found, search) if v_only - v_none >= _least(v_none, search) else []
 
 
 async def _pruned(utility: Utility, found: Sequence[int], search: Search) -> list[int]:

@@ -7,6 +7,7 @@ import re
 _ORDERS = re.compile(
     r"""
     \b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|above|previous|context|rule)s?\b
+    | \b(?:ignore|disregard|forget)\b.{0,20}\b(?:other|rest)\b.{0,20}\b(?:sentence|text|passage|source|document)s?\b
     | \b(?:system|developer)\s+(?:prompt|message|instruction)s?\b
     | \b(?:you\s+(?:must|should|will|are\s+to)|please)\s+(?:now\s+)?
       (?:answer|respond|reply|output|say|print|tell|write)\b

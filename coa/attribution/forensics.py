@@ -97,7 +97,7 @@ async def look_closer(
     causes = dict.fromkeys(cause.segment for each in found for cause in each.causes)
     removed = tuple(i for i in causes if i in orders) or tuple(causes)
     conflicts: list[Conflict] = []
-    complete = True
+    complete = all(each.complete for each in found)
     try:
         for claim, (each, utility) in enumerate(zip(found, utilities, strict=False)):
             conflicts += await conflicts_of(utility, each, search, claim)

@@ -179,7 +179,7 @@ def _bars(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _curve(claim: Mapping[str, Any]) -> dict[str, Any] | None:
     """The claim as its causes are shown one after the other, and as they are taken away, best first: for an SVG."""
     kept, left = claim["curve"]["kept"], claim["curve"]["left"]
-    if not kept or claim["found_by"] == "support":
+    if len(kept) < 2 or claim["found_by"] == "support":
         return None
     shown, taken = [claim["v_none"], *kept], [claim["v_only"], *left]
     values = [*shown, *taken, claim["v_all"]]

@@ -13,7 +13,9 @@ from coa.attribution.trace import trace
 from coa.config import Settings
 
 pytestmark = pytest.mark.slow
+READ = ("mark", ".chip", ".facts", ".answer", ".warning", ".unexplained", ".sign", ".legend", "button", "summary a")
 ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
+HOSTILE = '<img src=x onerror="window.pwned = 1"></script><script>window.pwned = 1</script><!-- {{ 7 * 7 }}'
 FACT = "The treasurer Odalys Brandt hid the <b>ledger</b> beneath the organ & went home."
 ANSWER = "Odalys Brandt hid the ledger beneath the organ. Penguins whistle quietly."
 
@@ -41,6 +43,7 @@ async def report(tmp_path: Path, filler: int, name: str = "page.html") -> Path:
         for i in range(filler)
     ]
     lines.insert(2 * filler // 3, FACT + "\n")
+    lines.insert(filler // 2, HOSTILE + "\n")
     source = tmp_path / "source.txt"
     source.write_text("\n".join(lines), "utf-8")
     document = coa.load(source)
@@ -77,24 +80,63 @@ async def test_a_chip_leads_to_its_sentence_and_back(browser, tmp_path: Path):
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
 
 
+async def test_a_claim_filters_the_map_leads_and_keys_work(browser, tmp_path: Path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get((await report(tmp_path, 900)).as_uri())
+    body, mark = browser.find_element(By.TAG_NAME, "body"), browser.find_element(By.CSS_SELECTOR, "mark#s1")
+    claims = browser.find_elements(By.CSS_SELECTOR, ".claim")
+    assert [claim.text for claim in claims] == [
+        "Odalys Brandt hid the ledger beneath the organ.",
+        "Penguins whistle quietly.",
+    ]
+    browser.find_element(By.CSS_SELECTOR, '.map a[href="#s1"]').click()
+    WebDriverWait(browser, 10).until(lambda _: in_view(browser, mark))
+    claims[1].click()
+    assert "filtered" in body.get_attribute("class") and "on" not in (mark.get_attribute("class") or "").split()
+    body.send_keys("c")
+    assert "on" in mark.get_attribute("class").split()
+    body.send_keys(Keys.ESCAPE)
+    assert "filtered" not in body.get_attribute("class")
+    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    body.send_keys("d")
+    assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") != paper
+    place = browser.find_element(By.CSS_SELECTOR, ".map a").location["y"] / browser.execute_script("return innerHeight")
+    assert abs(place - 2 / 3) < 0.05  # where the fact stands in the source
+
+
+async def test_hostile_text_stays_text_and_paper_holds_the_evidence_alone(browser, tmp_path: Path):
+    page = await report(tmp_path, 300)
+    browser.get(page.as_uri())
+    assert browser.execute_script("return window.pwned") is None
+    shown = browser.execute_script("return document.querySelector('.source').textContent")
+    assert HOSTILE in shown and FACT in shown
+    record = browser.execute_script("return JSON.parse(document.getElementById('trace').textContent)")
+    assert (
+        record["claims"][0]["causes"][0]["quote"]
+        == FACT
+        == browser.execute_script("return document.querySelector('mark').textContent")
+    )
+    plain = "return [...document.querySelectorAll('.block.plain')].filter((b) => b.offsetParent !== null).length"
+    assert browser.execute_script(plain) > 1
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert browser.execute_script(plain) == 0
+        assert browser.execute_script("return document.querySelector('mark').offsetParent !== null")
+        assert browser.execute_script("return getComputedStyle(document.querySelector('.map')).display") == "none"
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_marks_and_chips_can_be_read(browser, tmp_path: Path, scheme: str):
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
     browser.get((await report(tmp_path, 5)).as_uri())
-    for selector in (
-        "mark",
-        ".chip",
-        ".facts",
-        ".answer",
-        ".warning",
-        ".unexplained",
-        ".sign",
-        ".legend",
-        "button",
-        "a",
-    ):
+    for selector in READ:
         ratios = browser.execute_script(CONTRAST, selector)
         assert ratios and min(ratios) >= 4.5, (scheme, selector, ratios)
 
@@ -126,4 +168,5 @@ async def test_half_a_million_words_open_at_once(browser, tmp_path: Path):
     browser.get(page.as_uri())
     loaded = browser.execute_script("return performance.timing.domInteractive - performance.timing.navigationStart")
     assert browser.execute_script("return document.querySelector('.source').textContent.length") > 2_500_000
+    assert loaded < 10_000  # Two seconds are the aim; a loaded machine is given five times as many.
     print(f"interactive after {loaded} ms, driver waited {time.monotonic() - began:.1f} s")
