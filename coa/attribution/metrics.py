@@ -20,7 +20,7 @@ from coa.retrieval.terms import terms
 from coa.sentences import sentence_spans
 
 Entails = Callable[[str, str], bool]
-"""``entails(premise, hypothesis)``: an NLI model, a judge, or ``holds_the_words``."""
+"""``entails(premise, hypothesis)``: see `coa.attribution.entailment`, or ``holds_the_words``."""
 Mode = Literal["strict", "compatible"]
 
 _PUBLISHED_REFERENCE = re.compile(r"\[(\d+)")
@@ -161,9 +161,40 @@ def summhay_scores(insights: Sequence[Insight]) -> SummHayScores:
     )
 
 
+def pairs_to_judge(
+    answer: str | Sequence[str], passages: Sequence[str], *, mode: Mode = "strict"
+) -> list[tuple[str, str]]:
+    """Every (premise, hypothesis) that `citation_scores` may ask about: for judges that are asked all at once."""
+    sentences = sentences_with_references(answer) if isinstance(answer, str) else list(answer)
+    pairs: list[tuple[str, str]] = []
+    for sentence in sentences:
+        cited = _cited_strictly(sentence, passages) if mode == "strict" else _cited_compatibly(sentence, passages)
+        premises = ["\n".join(cited)] if cited else []
+        if len(cited or ()) > 1:
+            premises += [*cited, *(_others(cited, i) for i in range(len(cited)))]
+        pairs += [(premise, without_references(sentence)) for premise in premises]
+    return list(dict.fromkeys(pairs))
+
+
+def _cited_strictly(sentence: str, passages: Sequence[str]) -> list[str]:
+    return [passages[number - 1] for number in references(sentence) if 1 <= number <= len(passages)]
+
+
+def _cited_compatibly(sentence: str, passages: Sequence[str]) -> list[str]:
+    """The passages as the published scripts take them; none where a number is out of range."""
+    indices = [int(number) - 1 for number in _PUBLISHED_REFERENCE.findall(sentence)]
+    if any(index >= len(passages) for index in indices):
+        return []
+    return [passages[index] for index in indices[:_PUBLISHED_LIMIT]]
+
+
+def _others(cited: Sequence[str], i: int) -> str:
+    return "\n".join((*cited[:i], *cited[i + 1 :]))
+
+
 def _strict(sentence: str, passages: Sequence[str], entails: Entails) -> _Judged:
     cited = references(sentence)
-    valid = [passages[number - 1] for number in cited if 1 <= number <= len(passages)]
+    valid = _cited_strictly(sentence, passages)
     claim = without_references(sentence)
     supported = bool(valid) and entails("\n".join(valid), claim)
     precise = _precise(valid, claim, entails) if supported else 0
@@ -171,10 +202,9 @@ def _strict(sentence: str, passages: Sequence[str], entails: Entails) -> _Judged
 
 
 def _compatible(sentence: str, passages: Sequence[str], entails: Entails) -> _Judged:
-    indices = [int(number) - 1 for number in _PUBLISHED_REFERENCE.findall(sentence)]
-    if not indices or any(index >= len(passages) for index in indices):
+    cited = _cited_compatibly(sentence, passages)
+    if not cited:
         return _Judged(supported=False, precise=0, references=0)
-    cited = [passages[index] for index in indices[:_PUBLISHED_LIMIT]]
     claim = without_references(sentence)
     supported = entails("\n".join(cited), claim)
     return _Judged(
@@ -186,10 +216,7 @@ def _precise(cited: Sequence[str], claim: str, entails: Entails) -> int:
     """How many of the passages behind a supported claim are needed, or enough by themselves."""
     if len(cited) == 1:
         return 1
-    return sum(
-        entails(passage, claim) or not entails("\n".join((*cited[:i], *cited[i + 1 :])), claim)
-        for i, passage in enumerate(cited)
-    )
+    return sum(entails(passage, claim) or not entails(_others(cited, i), claim) for i, passage in enumerate(cited))
 
 
 def _f1(a: float, b: float) -> float:
