@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("torch", reason="needs torch: the full test run installs it")
 pytest.importorskip("transformers", reason="needs transformers: the full test run installs it")
 
+from tokenizers.pre_tokenizers import Whitespace
+
+from coa.errors import CorruptFile
 from coa.testing import check_model
 from coa.testing.reader import folder, load, tasks
 from coa.testing.reader.documents import PLAIN
@@ -65,3 +73,42 @@ def test_the_checkpoint_is_small_and_described() -> None:
 
 async def test_it_is_a_model_of_this_project() -> None:
     await check_model(ReaderModel)
+
+
+def test_a_file_that_was_replaced_is_named(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder(), tmp_path / "reader"))
+    (copy / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CorruptFile, match=r"config\.json"):
+        load(copy)
+
+
+def test_a_tokenizer_that_mangles_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some versions of transformers do, which put a class of their own in the tokenizer's place."""
+    import transformers
+
+    real = transformers.AutoTokenizer.from_pretrained
+
+    def mangled(where: Path) -> object:
+        tokenizer = real(where)
+        tokenizer.backend_tokenizer.pre_tokenizer = Whitespace()
+        return tokenizer
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", mangled)
+    with pytest.raises(CorruptFile, match="mangles"):
+        load()
+
+
+def test_without_torch_the_extra_is_named() -> None:
+    """In an interpreter of its own, where torch cannot be imported."""
+    code = """
+import sys
+sys.modules["torch"] = None
+from coa.errors import MissingExtra
+from coa.testing.reader import load
+try:
+    load()
+except MissingExtra as error:
+    print(error.hint)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "[reader]" in done.stdout, done.stderr
