@@ -19,10 +19,14 @@ LINES = re.compile(r"exactly (\d+) lines")
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Words after ``coa``, in which ``{}`` stands for the folder of the files."""
+    """Words after ``coa``, in which ``{}`` stands for the folder of the files.
+
+    ``anew`` calls are made by each process: a trace asks the server whether it gives log-probabilities.
+    """
 
     words: str
     concurrency: int = 4
+    anew: int = 0
     stdin: bool = False
 
     def arguments(self, folder: Path) -> list[str]:
@@ -46,7 +50,7 @@ COMMANDS = {
     "aggregate": Command(words="aggregate {}/dues.txt --schema {}/call.json --sum Nights --window 1800"),
     "write": Command(words="write A_guide_to_the_sound. --words 3000 --parallel 3"),
     "write from sources": Command(words="write A_guide. --words 1500 --source {}/book.txt --parallel 3"),
-    "ask and trace": Command(words="ask {}/short.txt Who_keeps_the_light? --window 1250 --trace"),
+    "ask and trace": Command(words="ask {}/short.txt Who_keeps_the_light? --window 1250 --trace", anew=1),
     "trace": Command(
         words="trace --source {}/short.txt --question Who? --answer The_sea_is_grey_today. --scorer regenerate"
     ),
@@ -57,7 +61,7 @@ COMMANDS = {
 def files(folder: Path) -> Path:
     """What the commands read."""
     entry = "Entry {}. " + "The sea is grey and wide today. " * 33 + "\n\n"
-    for name, entries in (("long", 46), ("book", 12), ("short", 4)):
+    for name, entries in (("long", 34), ("book", 12), ("short", 4)):
         (folder / f"{name}.txt").write_text("".join(entry.format(n) for n in range(entries)))
     call = "Ship: Heron. Cargo: salt. Nights: {}. " + "Nobody said a word until the evening. " * 25 + "\n\n"
     (folder / "dues.txt").write_text("".join(call.format(n % 7 + 1) for n in range(24)))

@@ -100,7 +100,7 @@ class House:
         resumed = self.run(folder, "resume", stopped[0], "-q", "--concurrency", str(command.concurrency))
         assert (resumed.code, resumed.out) == (0, expected), (k, resumed.err)
         again = paid + self.killer.seen - calls
-        assert 1 <= again <= command.concurrency
+        assert 1 <= again <= command.concurrency + command.anew
         return again
 
 
