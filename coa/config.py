@@ -26,6 +26,7 @@ class Settings(BaseModel):
     window: int | None = Field(None, ge=256, description="Tokens of prompt and reply together")
     topology: str = Field("chain", description="How the agents are connected")
     order: str = Field("ltr", description="In which order the chunks are read")
+    embedder: str | None = Field(None, description="Measures likeness for orders: minilm, or a model's folder")
     paths: str = Field("one", description="Whether the documents are read in several ways, one answer selected")
     select: str = Field("auto", description="How the answer of several readings is selected")
     concurrency: int = Field(8, ge=1, le=1024, description="Model calls in flight at most")
@@ -47,7 +48,7 @@ class Settings(BaseModel):
         return self.model_dump(include=set(_METHOD), exclude_defaults=True)
 
 
-_METHOD = ("paths", "select")
+_METHOD = ("embedder", "paths", "select")
 
 
 def default_run_dir(env: Mapping[str, str] = os.environ) -> Path:

@@ -19,8 +19,9 @@ from coa.events import Emit
 from coa.forecast import Alternative, Plan, seconds_of
 from coa.pipelines.base import Job, Pipeline
 from coa.pipelines.choosing import choose, side_by_side
+from coa.pipelines.likeness import vectors
 from coa.pipelines.multipath import MultiPath
-from coa.pipelines.order import Parts, resolve_order
+from coa.pipelines.order import Measure, Parts, resolve_order
 from coa.pipelines.paths import parse_paths
 from coa.pipelines.registry import AUTO, every_pipeline, resolve_pipeline
 from coa.pipelines.selecting import check_selection
@@ -174,6 +175,7 @@ async def prepare(
     order = resolve_order(settings.order)
     several = parse_paths(settings.paths)
     check_selection(settings.select)
+    measure = measure_of(settings.embedder)
     if settings.topology != AUTO:
         resolve_pipeline(settings.topology)
     if task.retrieve is not None:
@@ -216,7 +218,7 @@ async def prepare(
         documents=documents,
         failures=failures,
         chunks=chunks,
-        order=await asyncio.to_thread(order, _parts(chunks, documents, task.query)),
+        order=await asyncio.to_thread(order, parts_of(chunks, documents, task.query, measure)),
         ctx=ctx,
         window=window,
         window_tokens=window_tokens,
@@ -334,13 +336,28 @@ def _split(documents: Sequence[Document], budget: int, model: Model) -> tuple[Ch
     return tuple(chunks)
 
 
-def _parts(chunks: Sequence[Chunk], documents: Sequence[Document], query: str | None) -> Parts:
+def parts_of(chunks: Sequence[Chunk], documents: Sequence[Document], query: str | None, measure: Measure) -> Parts:
+    """The chunks as an order sees them."""
     by_id = {document.id: document for document in documents}
     return Parts(
         count=len(chunks),
         texts=lambda: [by_id[chunk.span.doc].read(chunk.span) for chunk in chunks],
         query=query,
+        vectors=measure,
     )
+
+
+def measure_of(embedder: str | None) -> Measure:
+    """What likeness is measured with: an embedder, loaded when it is first used, or rare words.
+
+    Raises:
+        MissingExtra: the embedder is not installed.
+    """
+    if embedder is None:
+        return vectors
+    from coa.retrieval.embedders import resolve_embedder
+
+    return resolve_embedder(embedder).embed
 
 
 async def _closed(_: Request) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from coa.agents.fence import Fence
 from coa.agents.replies import usable
@@ -13,6 +13,9 @@ from coa.prompts import Prompts
 from coa.serving.base import Message, Reply, Request
 from coa.tokens import TokenCounter
 from coa.types import Task
+
+if TYPE_CHECKING:
+    from coa.agents.team import Team
 
 Result = TypeVar("Result", covariant=True)
 
@@ -31,6 +34,8 @@ class Context:
         call: The run's one door to the model: journal, limits, budget, retries.
         labels: The longest id of a document, where there are several so that it matters which one a fact is from, and
             the longest name of a speaker: a prompt must have room for them.
+        team: Who plays the roles; None for the usual agents.
+        reopen: How many chunks the manager may have read again when the notes leave something open.
     """
 
     call: Callable[[Request], Awaitable[Reply]]
@@ -39,6 +44,8 @@ class Context:
     fence: Fence
     task: Task
     labels: tuple[str, str] = ("", "")
+    team: Team | None = None
+    reopen: int = 0
 
     @property
     def several(self) -> bool:

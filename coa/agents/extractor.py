@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from coa.agents.base import Context
+from coa.agents.jsonlines import objects
 from coa.agents.quotes import find_quote
 from coa.agents.replies import usable
 from coa.aggregation.rows import Rejected, Row
@@ -21,7 +21,6 @@ REPAIR_TOKENS = 512
 """Kept free in the window for the lines that are to be corrected."""
 
 _NONE = re.compile(r"^\W*no records\b", re.IGNORECASE)
-_FENCE = re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE)
 _SHOWN = 300
 
 
@@ -96,7 +95,7 @@ class Extractor:
         rows: list[Row] = []
         bad: list[Rejected] = []
         places: dict[str, int] = {}
-        for line, given in _objects("" if _NONE.match(text) else text):
+        for line, given in objects("" if _NONE.match(text) else text):
             try:
                 rows.append(self._row(given, passage, places))
             except ValueError as error:
@@ -125,27 +124,6 @@ class Extractor:
         start += passage.span.start
         span = replace(passage.span, start=start + place[0], end=start + place[1])
         return Row(values=values, spans=(span,), part=passage.part)
-
-
-def _objects(text: str) -> Iterator[tuple[str, object]]:
-    """Each line with what it holds; a JSON array, or an object over several lines, counts as its items."""
-    bare = _FENCE.sub("", text.removeprefix("\ufeff")).strip()
-    whole = _loaded(bare)
-    if isinstance(whole, list):
-        yield from ((json.dumps(item, ensure_ascii=False), item) for item in cast("list[object]", whole))
-    elif isinstance(whole, dict):
-        yield bare, cast("object", whole)
-    else:
-        for line in bare.split("\n"):
-            if line.strip(" \t,[]"):
-                yield line.strip(), _loaded(line.strip().rstrip(","))
-
-
-def _loaded(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _identity(row: Row) -> tuple[object, str]:

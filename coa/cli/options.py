@@ -97,6 +97,10 @@ class RunOptions(LimitOptions):
 class ReadOptions(RunOptions):
     """How documents are read for a text: the options of those commands that a pipeline carries out."""
 
+    embedder: Annotated[
+        str | None,
+        typer.Option(help="What orders measure likeness with: minilm, or a model's folder; else rare words."),
+    ] = None
     paths: Annotated[
         str | None,
         typer.Option(metavar="WAYS", help="Read in several ways: bidirectional, self-consistency:N or permutations:N."),

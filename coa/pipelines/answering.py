@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from coa.agents.base import prompt_tokens
-from coa.agents.manager import Manager, quote_line
+from coa.agents.manager import quote_line
+from coa.agents.team import team_of
 from coa.errors import ContextOverflow
 from coa.pipelines.base import Job
 from coa.pipelines.reading import shrink
@@ -13,7 +14,7 @@ from coa.types import Evidence, Notes
 
 async def answer(notes: Notes, window: Window, job: Job) -> str:
     """Ask the manager; when the server finds the prompt too long, show fewer quotes and ask again."""
-    manager = Manager()
+    manager = team_of(job.ctx).manager
     while True:
         quotes = _quotes_that_fit(notes, window, job)
         request = manager.request(notes, quotes, job.ctx, max_tokens=window.answer)

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from coa.agents.citing import cite
 from coa.agents.closed import says_not_stated
-from coa.agents.reader import Reader
+from coa.agents.team import team_of
 from coa.errors import ContextOverflow, InvalidReply
 from coa.events import StepDone
 from coa.pipelines.base import Calls, Job, Outcome
@@ -121,7 +121,9 @@ async def _answers(chunk: Chunk, way: Way, job: Job) -> Part:
 
 async def _answer(span: Span, way: Way, job: Job) -> Outcome:
     passage = Passage(text=job.document(span.doc).read(span), span=span, part=way.sample + 1, parts=len(job.chunks))
-    result = await Reader().run(Reader().request(passage, job.ctx, max_tokens=job.window.answer), job.ctx)
+    result = await team_of(job.ctx).reader.run(
+        team_of(job.ctx).reader.request(passage, job.ctx, max_tokens=job.window.answer), job.ctx
+    )
     documents = {document.id: document for document in job.documents}
     cited = cite(result.notes.text, result.notes, documents, job.ctx.fence.tag)
     whole = Coverage(chunks=1, read=1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from coa.agents.base import REPAIR_RESERVE, prompt_tokens
-from coa.agents.merger import Merger, joined
+from coa.agents.merger import joined
+from coa.agents.team import team_of
 from coa.errors import InvalidReply, WindowTooSmall
 from coa.pipelines.base import Job
 from coa.pipelines.window import Window
@@ -111,7 +112,9 @@ async def _merge(group: Sequence[Notes], window: Window, job: Job) -> tuple[Note
     if len(group) == 1:
         return whole, 0
     try:
-        merged = await Merger().run(Merger().request(whole, job.ctx, max_tokens=window.notes), job.ctx)
+        merged = await team_of(job.ctx).merger.run(
+            team_of(job.ctx).merger.request(whole, job.ctx, max_tokens=window.notes), job.ctx
+        )
     except InvalidReply as error:
         raise InvalidReply(f"the notes of {len(group)} parts could not be merged: {error.message}") from None
     return merged.notes, merged.dropped
@@ -119,7 +122,7 @@ async def _merge(group: Sequence[Notes], window: Window, job: Job) -> tuple[Note
 
 def _groups(notes: Sequence[Notes], window: Window, job: Job) -> list[list[Notes]]:
     """Neighbours that fit one prompt together; two at least, so that every level has fewer."""
-    empty = Merger().request(Notes(), job.ctx, max_tokens=window.notes)
+    empty = team_of(job.ctx).merger.request(Notes(), job.ctx, max_tokens=window.notes)
     room = window.size - window.notes - prompt_tokens(empty.messages, job.ctx.counter) - REPAIR_RESERVE
     groups: list[list[Notes]] = [[]]
     size = 0

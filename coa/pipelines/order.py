@@ -6,18 +6,33 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from coa.errors import UsageError
+from coa.pipelines.likeness import spanning_tree, vectors
+
+if TYPE_CHECKING:
+    from coa.pipelines.likeness import Vectors
+
+_PASSAGE = 1200
+"""Characters: about what sentence embedders read at a time."""
+
+Measure = Callable[[Sequence[str]], "Vectors"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an order may look at: the parts' texts, read only when asked for, and what the reading is about."""
+    """What an order may look at: the parts' texts, read only when asked for, and what the reading is about.
+
+    ``vectors`` makes rows of length one of texts, whose products are their likenesses: of rare words, or an embedder's.
+    """
 
     count: int
     texts: Callable[[], Sequence[str]]
     query: str | None = None
+    vectors: Measure = vectors
 
 
 Order = Callable[[Parts], tuple[int, ...]]
@@ -39,26 +54,41 @@ def by_relevance(parts: Parts) -> tuple[int, ...]:
     Raises:
         UsageError: without a question.
     """
-    from coa.pipelines.likeness import vectors
-
     if not parts.query:
         raise UsageError(
-            "the order relevance needs a question", hint="Ask one, give a --focus, or choose another order."
+            "the orders relevance and retrieval need a question",
+            hint="Ask one, give a --focus, or choose another order.",
         )
-    *rows, query = vectors([*parts.texts(), parts.query])
-    scores = [float(row @ query) for row in rows]
+    scores = closeness(parts.texts(), parts.query, parts.vectors)
     return tuple(sorted(range(parts.count), key=lambda i: -scores[i]))
+
+
+def closeness(texts: Sequence[str], query: str, vectors: Measure) -> list[float]:
+    """How close each text comes to a query: the likeness of its closest passage, since the rest of it says nothing."""
+    passages = [passage for text in texts for passage in _passages(text)]
+    *rows, goal = vectors([*passages, query])
+    scores = iter([float(row @ goal) for row in rows])
+    return [max(next(scores) for _ in _passages(text)) for text in texts]
+
+
+def _passages(text: str) -> list[str]:
+    """Stretches of about `_PASSAGE` characters that begin at words; one at least."""
+    starts = [0]
+    while len(text) - starts[-1] > 2 * _PASSAGE:
+        blank = text.find(" ", starts[-1] + _PASSAGE)
+        if blank < 0:
+            break
+        starts.append(blank)
+    return [text[start:end] for start, end in pairwise([*starts, len(text)])]
 
 
 def chow_liu(parts: Parts) -> tuple[int, ...]:
     """What belongs together is read together: breadth first over a tree of the strongest likenesses.
 
-    The Chow-Liu order of arXiv 2603.09835, with likeness of rare words in the place of embeddings. The root is the part
-    nearest to the question, or, where there is none, to all parts.
+    The Chow-Liu order of arXiv 2603.09835, over embeddings, or over likeness of rare words where there is no embedder. The
+    root is the part nearest to the question, or, where there is none, to all parts.
     """
-    from coa.pipelines.likeness import spanning_tree, vectors
-
-    rows = vectors([*parts.texts(), *([parts.query] if parts.query else [])])
+    rows = parts.vectors([*parts.texts(), *([parts.query] if parts.query else [])])
     goal, rows = (rows[-1], rows[:-1]) if parts.query else (rows.sum(axis=0), rows)
     root = int((rows @ goal).argmax())
     children: list[list[tuple[float, int]]] = [[] for _ in range(parts.count)]
@@ -90,6 +120,7 @@ ORDERS: Mapping[str, Order] = MappingProxyType(
         "rtl": right_to_left,
         "random": shuffled(0),
         "relevance": by_relevance,
+        "retrieval": by_relevance,
         "chow-liu": chow_liu,
     }
 )

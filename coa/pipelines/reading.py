@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from coa.agents.base import prompt_tokens
-from coa.agents.worker import Worker
+from coa.agents.team import team_of
 from coa.errors import ContextOverflow, InvalidReply, TruncatedReply, WindowTooSmall
 from coa.pipelines.base import Job
 from coa.pipelines.window import MIN_ROOM, Window, divide
@@ -91,11 +91,11 @@ def _request(piece: Span, part: int, state: State, job: Job) -> Request:
         document=piece.doc if job.ctx.several else "",
         speaker=document.interrupted(piece.start) or "",
     )
-    return Worker().request(passage, state.notes, job.ctx, max_tokens=state.window.notes)
+    return team_of(job.ctx).worker.request(passage, state.notes, job.ctx, max_tokens=state.window.notes)
 
 
 async def _read(piece: Span, part: int, state: State, job: Job) -> State:
-    result = await Worker().run(_request(piece, part, state, job), job.ctx)
+    result = await team_of(job.ctx).worker.run(_request(piece, part, state, job), job.ctx)
     return replace(state, notes=result.notes, dropped=state.dropped + result.dropped)
 
 

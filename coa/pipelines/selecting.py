@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from coa.agents.base import REPAIR_RESERVE, prompt_tokens
 from coa.agents.closed import choice_in, verdict_in
-from coa.agents.judge import MOST_CANDIDATES, REPLY_TOKENS, Candidate, Judge
+from coa.agents.judge import MOST_CANDIDATES, REPLY_TOKENS, Candidate
+from coa.agents.team import team_of
 from coa.errors import ContextOverflow, InvalidReply, UsageError
 from coa.pipelines.base import Job, Outcome
 from coa.types import Task
@@ -146,8 +147,8 @@ async def _judged(best: Sequence[int], outcomes: Sequence[Outcome], job: Job) ->
 async def _winner(group: Sequence[int], outcomes: Sequence[Outcome], job: Job) -> int:
     if len(group) == 1:
         return group[0]
-    request = Judge().request([_candidate(outcomes[i]) for i in group], job.ctx)
-    return group[await Judge().run(request, job.ctx)]
+    request = team_of(job.ctx).judge.request([_candidate(outcomes[i]) for i in group], job.ctx)
+    return group[await team_of(job.ctx).judge.run(request, job.ctx)]
 
 
 def _groups(left: Sequence[int], outcomes: Sequence[Outcome], job: Job) -> list[list[int]]:
@@ -169,7 +170,7 @@ def _groups(left: Sequence[int], outcomes: Sequence[Outcome], job: Job) -> list[
 
 
 def _fits(group: Sequence[int], outcomes: Sequence[Outcome], job: Job) -> bool:
-    request = Judge().request([_candidate(outcomes[i]) for i in group], job.ctx)
+    request = team_of(job.ctx).judge.request([_candidate(outcomes[i]) for i in group], job.ctx)
     return prompt_tokens(request.messages, job.ctx.counter) + REPLY_TOKENS + REPAIR_RESERVE <= job.window.size
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from coa.agents.reader import Reader
+from coa.agents.team import team_of
 from coa.errors import ContextOverflow, WindowTooSmall
 from coa.events import StepDone
 from coa.pipelines.base import Calls, Job, Outcome
@@ -77,7 +77,9 @@ async def _read(_: ChainState, runtime: Any) -> ChainState:
     (document,) = [each for each in job.documents if each.id == job.chunks[0].span.doc]
     span = document.span(0, len(document.text))
     passage = Passage(text=document.text, span=span, part=1, parts=1)
-    result = await Reader().run(Reader().request(passage, job.ctx, max_tokens=job.window.answer), job.ctx)
+    result = await team_of(job.ctx).reader.run(
+        team_of(job.ctx).reader.request(passage, job.ctx, max_tokens=job.window.answer), job.ctx
+    )
     event = StepDone(done=1, steps=1, usage=job.usage(), span=span, outcome="answered")
     job.emit(event)
     runtime.stream_writer(event)

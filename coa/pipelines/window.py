@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from coa.agents.base import REPAIR_RESERVE, Context, prompt_tokens
-from coa.agents.manager import Manager
-from coa.agents.worker import WORDS_PER_TOKEN, Worker
+from coa.agents.team import team_of
+from coa.agents.worker import WORDS_PER_TOKEN
 from coa.errors import WindowTooSmall
 from coa.types import Notes, Passage, Span, Task
 
@@ -64,7 +64,7 @@ def divide(size: int, ctx: Context) -> Window:
     Raises:
         WindowTooSmall: if no text would fit.
     """
-    manager = Manager().request(Notes(), (), ctx, max_tokens=_ANSWER_CAP)
+    manager = team_of(ctx).manager.request(Notes(), (), ctx, max_tokens=_ANSWER_CAP)
     prompt = _worker_tokens(size, ctx)
     window = Window(
         size=size,
@@ -95,7 +95,7 @@ def _worker_tokens(size: int, ctx: Context) -> int:
     """
     tokens = _rendered(ctx)
     if query := ctx.task.query:
-        without = _rendered(replace(ctx, task=replace(ctx.task, query="")))
+        without = _rendered(replace(ctx, task=replace(ctx.task, query="?")))
         step = max(1, min(_QUERY_STEP, size // _QUERY_SHARE))
         tokens = max(tokens, without + -(-ctx.counter.count(query) // step) * step)
     return tokens + REPAIR_RESERVE
@@ -104,7 +104,7 @@ def _worker_tokens(size: int, ctx: Context) -> int:
 def _rendered(ctx: Context) -> int:
     document, speaker = ctx.labels
     empty = replace(_NO_PASSAGE, document=document, speaker=speaker)
-    worker = Worker().request(empty, Notes(), ctx, max_tokens=_NOTES_CAP)
+    worker = team_of(ctx).worker.request(empty, Notes(), ctx, max_tokens=_NOTES_CAP)
     return prompt_tokens(worker.messages, ctx.counter)
 
 
