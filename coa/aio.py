@@ -33,6 +33,7 @@ from coa.types import Answer, Shot, Task
 from coa.verification import Pair, Verification, pair_of, verdict_of
 
 if TYPE_CHECKING:
+    from coa.agents.team import Team
     from coa.aggregation.query import Query
     from coa.aggregation.run import Aggregation
     from coa.aggregation.schema import SchemaLike
@@ -70,6 +71,7 @@ async def summarize(
     *,
     words: int | None = None,
     focus: str | None = None,
+    team: Team | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
     limiter: Limiter | None = None,
@@ -81,6 +83,7 @@ async def summarize(
         source: A path, a `coa.Document`, or several.
         words: Length to aim at.
         focus: What the summary should attend to.
+        team: Agents of your own; see `coa.agents.team`.
         model: Name or object; see the module.
         on_event: Called with each event.
         limiter: Shared by runs side by side; see the module.
@@ -91,7 +94,7 @@ async def summarize(
     """
     task = Task(kind="summary", query=focus, words=words)
     settings, own = _settings(model, options)
-    return await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter)
+    return await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter, team=team)
 
 
 async def ask(
@@ -104,6 +107,7 @@ async def ask(
     found: Retriever | None = None,
     rounds: int | None = None,
     shots: Sequence[Shot] = (),
+    team: Team | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
     limiter: Limiter | None = None,
@@ -132,7 +136,9 @@ async def ask(
         shots=tuple(shots),
     )
     settings, own = _settings(model, options)
-    return await api.run(task, _sources(source), settings, emit=on_event, model=own, limiter=limiter, found=found)
+    return await api.run(
+        task, _sources(source), settings, emit=on_event, model=own, limiter=limiter, found=found, team=team
+    )
 
 
 async def aggregate(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from coa.agents.closed import choice_in
+from coa.agents.team import Team
 from coa.config import Settings, default_run_dir
 from coa.documents import Document
 from coa.errors import DeadlineExceeded, InputChanged, UsageError
@@ -73,6 +74,7 @@ async def run(
     model: Model | None = None,
     limiter: Limiter | None = None,
     found: Retriever | None = None,
+    team: Team | None = None,
 ) -> Answer:
     """Carry a task out. The same call again goes on where this one stopped.
 
@@ -86,6 +88,7 @@ async def run(
         limiter: That of several runs side by side; without it the run has its own.
         found: Finds the passages of a task that asks for some, in place of an index made for the run. It cannot be
             kept: `resume` of such a run says that the passages have changed, the same call goes on.
+        team: Plays the roles in the place of the usual agents. It cannot be kept either: the same call goes on.
 
     Raises:
         CoaError: any of its subclasses; what was finished by then is in the journal.
@@ -97,7 +100,7 @@ async def run(
         if found is not None:
             raise UsageError("follow-up questions search an index", hint="Leave `found` out, or `rounds`.")
         return await iterate(task, sources, settings, kept=kept, emit=emit, model=model, limiter=limiter)
-    session = await prepare(task, sources, settings, stdin=kept.read, model=model, found=found)
+    session = await prepare(task, sources, settings, stdin=kept.read, model=model, found=found, team=team)
     return await _finish(session, sources, kept, emit, limiter)
 
 

@@ -27,6 +27,9 @@ class Settings(BaseModel):
     topology: str = Field("chain", description="How the agents are connected")
     order: str = Field("ltr", description="In which order the chunks are read")
     embedder: str | None = Field(None, description="Measures likeness for orders: minilm, or a model's folder")
+    notes: str = Field("free", description="What workers hand on: free text, or a structured memory")
+    reopen: int = Field(0, ge=0, le=64, description="Parts that may be read again for what the notes leave open")
+    prompts: str | None = Field(None, description="A folder of prompts that replace the packaged ones, or memagent")
     paths: str = Field("one", description="Whether the documents are read in several ways, one answer selected")
     select: str = Field("auto", description="How the answer of several readings is selected")
     concurrency: int = Field(8, ge=1, le=1024, description="Model calls in flight at most")
@@ -48,7 +51,7 @@ class Settings(BaseModel):
         return self.model_dump(include=set(_METHOD), exclude_defaults=True)
 
 
-_METHOD = ("embedder", "paths", "select")
+_METHOD = ("embedder", "notes", "paths", "prompts", "reopen", "select")
 
 
 def default_run_dir(env: Mapping[str, str] = os.environ) -> Path:

@@ -34,6 +34,21 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FactsDropped:
+    """Structured notes had no room left for these facts, those with the least support."""
+
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """The manager left something open, and these stretches are read again for it."""
+
+    need: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallDone:
     """A model call was answered, by the provider or by the journal."""
 
@@ -107,6 +122,8 @@ class RunFinished:
 Event = (
     RunStarted
     | StepDone
+    | FactsDropped
+    | Reopened
     | CallDone
     | Retrying
     | TextPiece

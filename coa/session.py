@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from coa.agents.base import Context
 from coa.agents.fence import fence_for
+from coa.agents.team import Team
 from coa.code.bundle import Bundle
 from coa.code.completion import Material, gather
 from coa.config import Settings
@@ -17,16 +18,17 @@ from coa.documents import Document, LoadFailure, load_all
 from coa.errors import UsageError
 from coa.events import Emit
 from coa.forecast import Alternative, Plan, seconds_of
-from coa.pipelines.base import Job, Pipeline
+from coa.pipelines.answering import reopening
+from coa.pipelines.base import Calls, Job, Pipeline
 from coa.pipelines.choosing import choose, side_by_side
-from coa.pipelines.likeness import vectors
+from coa.pipelines.likeness import Measure, vectors
 from coa.pipelines.multipath import MultiPath
-from coa.pipelines.order import Measure, Parts, resolve_order
+from coa.pipelines.order import Parts, resolve_order
 from coa.pipelines.paths import parse_paths
 from coa.pipelines.registry import AUTO, every_pipeline, resolve_pipeline
 from coa.pipelines.selecting import check_selection
 from coa.pipelines.window import Window, divide, usable_size
-from coa.prompts import Prompts
+from coa.prompts import prompts_of
 from coa.runtime.prices import price_for
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
@@ -96,10 +98,11 @@ class Session:
     window_tokens: int
     warnings: tuple[str, ...] = ()
     bundle: Bundle | None = None
+    measure: Measure = vectors
 
     def plan(self) -> Plan:
         """Calls, tokens, money and time of this session, at most."""
-        calls = self.pipeline.estimate(self.chunks, self.window)
+        calls = self._asked(self.pipeline)
         price = price_for(self.model.name, self.settings.prices)
         return Plan(
             model=self.model.name,
@@ -130,6 +133,14 @@ class Session:
             ),
         )
 
+    def _asked(self, pipeline: Pipeline) -> Calls:
+        """What a pipeline asks, and what the manager may have read again."""
+        calls = pipeline.estimate(self.chunks, self.window)
+        if not self.ctx.reopen or self.settings.topology in ("single", "merge"):
+            return calls
+        readings = len(pipeline.ways(self.order)) if isinstance(pipeline, MultiPath) else 1
+        return calls.plus(reopening(self.ctx.reopen, self.window), times=readings)
+
     async def close(self) -> None:
         """Close the connections of all models."""
         for model in (self.model, *self.fallbacks):
@@ -137,14 +148,7 @@ class Session:
 
     def job(self, caller: Door, emit: Emit) -> Job:
         """The job to run, with ``caller`` as its door to the model."""
-        ctx = Context(
-            call=caller,
-            counter=self.ctx.counter,
-            prompts=self.ctx.prompts,
-            fence=self.ctx.fence,
-            task=self.task,
-            labels=self.ctx.labels,
-        )
+        ctx = replace(self.ctx, call=caller)
         return Job(
             documents=self.documents,
             chunks=self.chunks,
@@ -153,6 +157,7 @@ class Session:
             window=self.window,
             emit=emit,
             usage=lambda: caller.usage,
+            measure=self.measure,
         )
 
 
@@ -164,6 +169,7 @@ async def prepare(
     stdin: ReadStdin | None = None,
     model: Model | None = None,
     found: Retriever | None = None,
+    team: Team | None = None,
 ) -> Session:
     """Load and split the sources and divide the model's window.
 
@@ -190,10 +196,12 @@ async def prepare(
     ctx = Context(
         call=_closed,
         counter=model.counter,
-        prompts=Prompts(),
+        prompts=prompts_of(settings.prompts),
         fence=fence_for(documents),
         task=task,
         labels=await asyncio.to_thread(_labels, documents),
+        team=team or team_for(settings.notes),
+        reopen=settings.reopen if task.kind in ("qa", "verify") else 0,
     )
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
@@ -228,6 +236,7 @@ async def prepare(
             *said,
         ),
         bundle=material.bundle if material else None,
+        measure=measure,
     )
 
 
@@ -345,6 +354,21 @@ def parts_of(chunks: Sequence[Chunk], documents: Sequence[Document], query: str 
         query=query,
         vectors=measure,
     )
+
+
+def team_for(notes: str) -> Team | None:
+    """The team that ``--notes`` asks for; None for the usual one.
+
+    Raises:
+        UsageError: there is no such kind of notes.
+    """
+    if notes == "structured":
+        from coa.agents.structured import StructuredWorker
+
+        return Team(worker=StructuredWorker())
+    if notes != "free":
+        raise UsageError(f"unknown notes {notes!r}", hint="Choose free or structured.")
+    return None
 
 
 def measure_of(embedder: str | None) -> Measure:

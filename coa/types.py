@@ -255,18 +255,38 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A statement of a structured memory.
+
+    Attributes:
+        markers: Of the quotes that prove it.
+        confidence: The worker's, from 1 to 5.
+        part: The part in which it was first found.
+    """
+
+    text: str
+    markers: tuple[str, ...]
+    confidence: int
+    part: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notes:
     """A communication unit (CU, arXiv 2406.02818 section 3.1): what one worker hands to the next.
 
     ``text`` holds markers such as ``[kqz3]``; ``evidence`` has one entry for each marker that the text still uses,
     ``issued`` counts the markers given out so far, so that no marker ever means two things, and ``tokens`` is the size
-    of the text as the provider counted it, or as estimated where it did not.
+    of the text as the provider counted it, or as estimated where it did not. Of structured notes (`coa.agents.memory`),
+    ``facts``, ``questions`` and ``entities`` (name, what) are what the text was rendered from.
     """
 
     text: str = ""
     evidence: tuple[Evidence, ...] = ()
     issued: int = 0
     tokens: int = 0
+    facts: tuple[Fact, ...] = ()
+    questions: tuple[str, ...] = ()
+    entities: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ _FENCE = re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE)
 
 
 def objects(text: str) -> Iterator[tuple[str, object]]:
-    """Each line with what it holds, None where that is no JSON; an array, or an object over several lines, item by item."""
+    """Each line with what it holds, None where that is no JSON; arrays and objects over several lines too."""
     bare = _FENCE.sub("", text.removeprefix("\ufeff")).strip()
     whole = _loaded(bare)
     if isinstance(whole, list):

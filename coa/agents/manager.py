@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from coa.agents.base import Context, Said, ask, inputs_of
 from coa.agents.closed import closed, labelled
 from coa.agents.code import code_of
 from coa.agents.replies import usable
-from coa.serving.base import Message, Request
-from coa.types import Evidence, Notes, Place
+from coa.serving.base import Message, Reply, Request
+from coa.types import Evidence, Notes, Place, Task
 
 DEFAULT_SUMMARY_WORDS = 300
+_OPEN = re.compile(r"^\W*OPEN\b\W+([^\n]{3,400})")
 
 
 class Manager:
@@ -52,6 +55,12 @@ class Manager:
             max_tokens=max_tokens,
         )
 
+    def opening(self, request: Request, ctx: Context) -> Request:
+        """The same request to a manager who may leave something open; see `needed`."""
+        note = ctx.prompts["manager_reopen"].render(count=ctx.reopen)
+        *head, last = request.messages
+        return replace(request, messages=(*head, replace(last, content=last.content + note)))
+
     async def run(self, request: Request, ctx: Context) -> str:
         """Send the request and return the usable text.
 
@@ -59,6 +68,12 @@ class Manager:
             InvalidReply: refused, empty or cut off, twice.
         """
         return (await ask_final(request, ctx)).text
+
+
+def needed(text: str) -> str | None:
+    """What a manager left open, in its words; None where it answered."""
+    match = _OPEN.match(text)
+    return match[1].strip() if match else None
 
 
 async def ask_final(request: Request, ctx: Context) -> Said:
@@ -70,12 +85,22 @@ async def ask_final(request: Request, ctx: Context) -> Said:
         InvalidReply: refused, empty, cut off or without code, twice.
     """
     task = ctx.task
+    if ctx.reopen and request.role == Manager.role:
+        return await ask(request, ctx, read=lambda reply: _open_or(reply, task), last=usable)
     if task.place is not None:
         before, lines = task.query or "", task.place.lines
         return await ask(request, ctx, read=lambda reply: code_of(reply, before, lines))
     if task.kind == "verify" or task.choices:
         return await ask(request, ctx, read=lambda reply: closed(reply, task), last=usable)
     return await ask(request, ctx)
+
+
+def _open_or(reply: Reply, task: Task) -> str:
+    """The text of a reply that leaves something open, or one in the form that the task wants."""
+    text = usable(reply)
+    if needed(text) is not None or not (task.kind == "verify" or task.choices):
+        return text
+    return closed(reply, task)
 
 
 def place_values(place: Place, query: str | None) -> dict[str, object]:

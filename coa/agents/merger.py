@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from coa.agents.base import Context, ask, inputs_of
+from coa.agents.memory import rendered, united
 from coa.agents.quotes import bind
 from coa.agents.worker import WORDS_PER_TOKEN
 from coa.serving.base import Message, Request
@@ -23,7 +24,10 @@ class Merged:
 
 
 def joined(notes: Sequence[Notes]) -> Notes:
-    """Notes one after the other, as they are."""
+    """Notes one after the other, as they are; structured ones as one memory."""
+    if any(item.facts for item in notes):
+        whole = united(notes)
+        return replace(whole, text=rendered(whole), tokens=sum(item.tokens for item in notes))
     texts = [item.text for item in notes if item.text]
     return Notes(
         text="\n".join(texts),

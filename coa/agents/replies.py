@@ -9,6 +9,11 @@ from coa.serving.base import Reply
 
 _THINKING = re.compile(r"<think>.*?</think>", re.DOTALL)
 _NOTHING_NEW = re.compile(r"^\W*no (?:new|further|additional|relevant)(?: or relevant)? information\b", re.IGNORECASE)
+_NOTHING_HERE = re.compile(
+    r"^\W*(?:there is no (?:new |relevant )|(?:the|this) (?:passage|part|text|section|document|excerpt)[^.]{0,40}?"
+    r"(?:contains? no|holds? no|has no|(?:does not|doesn(?:'|’)t) (?:contain|hold|mention|provide|add|state|include)))",
+    re.IGNORECASE,
+)
 _REFUSAL = re.compile(
     r"^\W*(?:i(?:'|’)?m sorry|i am sorry|sorry,|i apologi[sz]e|as an ai\b|unfortunately, i (?:cannot|can(?:'|’)t)"
     r"|i (?:cannot|can(?:'|’)t|can not|am unable to|am not able to|won(?:'|’)t) "
@@ -51,5 +56,7 @@ def is_refusal(text: str) -> bool:
 
 
 def nothing_new(text: str) -> bool:
-    """Whether a worker says that its part adds nothing."""
-    return len(text) <= _NOTHING_MAX_CHARS and _NOTHING_NEW.match(text) is not None
+    """Whether a worker says that its part adds nothing, in the words it was given or in its own."""
+    if len(text) > _NOTHING_MAX_CHARS:
+        return False
+    return _NOTHING_NEW.match(text) is not None or ("[" not in text and _NOTHING_HERE.match(text) is not None)

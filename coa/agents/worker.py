@@ -8,7 +8,7 @@ from coa.agents.base import Context, ask, inputs_of
 from coa.agents.quotes import bind
 from coa.agents.replies import nothing_new
 from coa.serving.base import Message, Request
-from coa.types import Notes, Passage
+from coa.types import Fact, Notes, Passage
 
 WORDS_PER_TOKEN = 0.6
 """Words that fit in a token, low enough for English prose and code alike: the length a prompt asks for."""
@@ -16,10 +16,17 @@ WORDS_PER_TOKEN = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerResult:
-    """What came of reading a passage: the new notes, and how many quotes were not in the text."""
+    """What came of reading a passage.
+
+    Attributes:
+        notes: The new notes.
+        dropped: How many quotes were not in the text.
+        forgotten: Facts that a structured memory had no room for.
+    """
 
     notes: Notes
     dropped: int
+    forgotten: tuple[Fact, ...] = ()
 
 
 class Worker:

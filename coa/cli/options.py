@@ -97,6 +97,15 @@ class RunOptions(LimitOptions):
 class ReadOptions(RunOptions):
     """How documents are read for a text: the options of those commands that a pipeline carries out."""
 
+    notes: Annotated[
+        str | None, typer.Option(help="What workers hand on: free (text) or structured (a bounded memory of facts).")
+    ] = None
+    reopen: Annotated[
+        int | None, typer.Option(metavar="K", help="Read K parts again for what the notes leave open.")
+    ] = None
+    prompts: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Prompts that replace the packaged ones, or memagent.")
+    ] = None
     embedder: Annotated[
         str | None,
         typer.Option(help="What orders measure likeness with: minilm, or a model's folder; else rare words."),

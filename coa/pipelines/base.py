@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from coa.agents.base import Context
 from coa.documents import Document
 from coa.events import Emit
+from coa.pipelines.likeness import Measure, vectors
 from coa.pipelines.window import Window
 from coa.types import Chunk, Citation, Coverage, Reading, Usage
 
@@ -20,6 +21,7 @@ class Job:
     Attributes:
         order: Indices into ``chunks``, in the order of reading.
         usage: The total so far.
+        measure: What likeness of texts is measured with.
     """
 
     documents: tuple[Document, ...]
@@ -29,6 +31,7 @@ class Job:
     window: Window
     emit: Emit
     usage: Callable[[], Usage]
+    measure: Measure = vectors
 
     def document(self, doc: str) -> Document:
         """The document with this id."""
@@ -64,6 +67,15 @@ class Calls:
     serial: int
     prompt_tokens: int
     completion_tokens: int
+
+    def plus(self, more: Calls, times: int = 1) -> Calls:
+        """These and ``times`` as many more, which run side by side behind these."""
+        return Calls(
+            calls=self.calls + times * more.calls,
+            serial=self.serial + more.serial,
+            prompt_tokens=self.prompt_tokens + times * more.prompt_tokens,
+            completion_tokens=self.completion_tokens + times * more.completion_tokens,
+        )
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from coa.pipelines.answering import answer
 from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window, divide
-from coa.types import Chunk, Coverage, Evidence, Notes, Span, Unread
+from coa.types import Chunk, Coverage, Evidence, Fact, Notes, Span, Unread
 
 
 class ChainState(TypedDict, total=False):
@@ -31,6 +31,7 @@ class ChainState(TypedDict, total=False):
     notes: dict[str, Any]
     size: int
     dropped: int
+    forgotten: int
     unread: list[dict[str, Any]]
     text: str
 
@@ -123,6 +124,7 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
         "notes": asdict(done.notes),
         "size": done.window.size,
         "dropped": state.get("dropped", 0) + done.dropped,
+        "forgotten": state.get("forgotten", 0) + done.forgotten,
         "unread": unread,
     }
     return Command(update=update, goto="worker" if i + 1 < len(job.order) else "manager")
@@ -131,11 +133,11 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
 async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
     check_read([_unread(item) for item in state.get("unread", [])], job)
-    text = await answer(notes_of(state), window_of_state(state, job), job)
+    done = await answer(notes_of(state), window_of_state(state, job), job)
     event = StepDone(done=len(job.chunks) + 1, steps=len(job.chunks) + 1, usage=job.usage(), outcome="answered")
     job.emit(event)
     runtime.stream_writer(event)
-    return {"text": text}
+    return {"text": done.text, "notes": asdict(done.notes), "dropped": state.get("dropped", 0) + done.dropped}
 
 
 def check_read(unread: Sequence[Unread], job: Job) -> None:
@@ -164,6 +166,8 @@ def _warnings(state: ChainState, cited: Cited) -> tuple[str, ...]:
     warnings: list[str] = []
     if dropped := state.get("dropped", 0):
         warnings.append(f"{dropped} quotes or references of the workers were not in the text and were dropped")
+    if forgotten := state.get("forgotten", 0):
+        warnings.append(f"{forgotten} facts with the least support did not fit the notes; a larger --window keeps more")
     if cited.dropped:
         warnings.append(f"{cited.dropped} references of the final text pointed nowhere and were dropped")
     return tuple(warnings)
@@ -182,7 +186,19 @@ def notes_of(state: ChainState) -> Notes:
     evidence = tuple(
         Evidence(marker=item["marker"], span=Span(**item["span"]), quote=item["quote"]) for item in raw["evidence"]
     )
-    return Notes(text=raw["text"], evidence=evidence, issued=raw["issued"], tokens=raw["tokens"])
+    return Notes(
+        text=raw["text"],
+        evidence=evidence,
+        issued=raw["issued"],
+        tokens=raw["tokens"],
+        facts=tuple(map(_fact, raw["facts"])),
+        questions=tuple(raw["questions"]),
+        entities=tuple((name, what) for name, what in raw["entities"]),
+    )
+
+
+def _fact(raw: dict[str, Any]) -> Fact:
+    return Fact(text=raw["text"], markers=tuple(raw["markers"]), confidence=raw["confidence"], part=raw["part"])
 
 
 def _unread(raw: dict[str, Any]) -> Unread:

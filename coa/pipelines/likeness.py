@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Vectors = NDArray[float32]
 
 _WIDTH = 4096
+
+Measure = Callable[[Sequence[str]], "Vectors"]
+"""Makes a row of length one of each text, so that the product of two rows says how alike the texts are."""
 
 
 def vectors(texts: Sequence[str]) -> Vectors:

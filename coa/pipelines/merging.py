@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from coa.agents.base import REPAIR_RESERVE, prompt_tokens
+from coa.agents.memory import bounded
 from coa.agents.merger import joined
 from coa.agents.team import team_of
 from coa.errors import InvalidReply, WindowTooSmall
 from coa.pipelines.base import Job
+from coa.pipelines.reading import tell_forgotten
 from coa.pipelines.window import Window
 from coa.runtime.together import together
 from coa.types import Notes
@@ -17,28 +20,36 @@ _LEAST_NOTES = 48
 """Fewer tokens than these are no notes."""
 
 
-async def merge_by_levels(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, int]:
-    """Merge neighbours side by side, level by level. Also returns how many references were dropped."""
-    dropped = 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """What merging has cost: references that pointed nowhere, and facts of structured notes without room."""
+
+    dropped: int = 0
+    forgotten: int = 0
+
+
+async def merge_by_levels(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, Lost]:
+    """Merge neighbours side by side, level by level."""
+    notes, lost = _remembered(notes, window, job)
     while not _enough(notes, window):
         results = await together([_merge(group, window, job) for group in _groups(notes, window, job)])
         notes = [result[0] for result in results]
-        dropped += sum(result[1] for result in results)
-    return joined(notes), dropped
+        lost = replace(lost, dropped=lost.dropped + sum(result[1] for result in results))
+    return joined(notes), lost
 
 
-async def merge_in_a_row(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, int]:
-    """Carry one set of notes along the others. Also returns how many references were dropped."""
-    dropped = 0
+async def merge_in_a_row(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, Lost]:
+    """Carry one set of notes along the others."""
+    notes, lost = _remembered(notes, window, job)
     while not _enough(notes, window):
         first = _groups(notes, window, job)[0]
-        carried, lost = await _merge(first, window, job)
+        carried, dropped = await _merge(first, window, job)
         notes = [carried, *notes[len(first) :]]
-        dropped += lost
-    return joined(notes), dropped
+        lost = replace(lost, dropped=lost.dropped + dropped)
+    return joined(notes), lost
 
 
-async def all_at_once(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, int]:
+async def all_at_once(notes: list[Notes], window: Window, job: Job) -> tuple[Notes, Lost]:
     """All notes as they are.
 
     Raises:
@@ -47,7 +58,7 @@ async def all_at_once(notes: list[Notes], window: Window, job: Job) -> tuple[Not
     whole = joined(notes)
     if whole.tokens > window.room_for_quotes(0):
         raise _too_many(len(notes))
-    return whole, 0
+    return whole, Lost()
 
 
 def even_share(parts: int, window: Window) -> int:
@@ -100,6 +111,15 @@ def fan_in(window: Window) -> int:
 def room_for_notes(window: Window) -> int:
     """Most tokens of notes for the manager: half of what is left, the rest is for quotes."""
     return max(window.notes, window.room_for_quotes(0) // 2)
+
+
+def _remembered(notes: list[Notes], window: Window, job: Job) -> tuple[list[Notes], Lost]:
+    """Structured notes are merged by code, without a call: one memory within the bound. Free ones stay as they are."""
+    if not any(item.facts for item in notes):
+        return notes, Lost()
+    kept = bounded(joined(notes), room_for_notes(window), job.ctx.counter)
+    tell_forgotten(kept.forgotten, job)
+    return [kept.notes], Lost(forgotten=len(kept.forgotten))
 
 
 def _enough(notes: Sequence[Notes], window: Window) -> bool:

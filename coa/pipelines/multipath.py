@@ -77,6 +77,10 @@ class MultiPath:
             completion_tokens=number * one.completion_tokens + rounds[0] * REPLY_TOKENS,
         )
 
+    def ways(self, order: tuple[int, ...]) -> tuple[Way, ...]:
+        """The readings, given the order of a single one."""
+        return self._paths.ways(order)
+
     async def run(self, job: Job) -> Outcome:
         """Read in all ways at once, then select.
 

@@ -8,18 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from coa.errors import UsageError
-from coa.pipelines.likeness import spanning_tree, vectors
-
-if TYPE_CHECKING:
-    from coa.pipelines.likeness import Vectors
+from coa.pipelines.likeness import Measure, spanning_tree, vectors
 
 _PASSAGE = 1200
 """Characters: about what sentence embedders read at a time."""
-
-Measure = Callable[[Sequence[str]], "Vectors"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +79,8 @@ def _passages(text: str) -> list[str]:
 def chow_liu(parts: Parts) -> tuple[int, ...]:
     """What belongs together is read together: breadth first over a tree of the strongest likenesses.
 
-    The Chow-Liu order of arXiv 2603.09835, over embeddings, or over likeness of rare words where there is no embedder. The
-    root is the part nearest to the question, or, where there is none, to all parts.
+    The Chow-Liu order of arXiv 2603.09835, over embeddings, or over likeness of rare words where there is no embedder.
+    The root is the part nearest to the question, or, where there is none, to all parts.
     """
     rows = parts.vectors([*parts.texts(), *([parts.query] if parts.query else [])])
     goal, rows = (rows[-1], rows[:-1]) if parts.query else (rows.sum(axis=0), rows)

@@ -7,16 +7,18 @@ A reply that is cut at its limit twice says that the chunk holds more than fits 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from coa.agents.base import prompt_tokens
 from coa.agents.team import team_of
 from coa.errors import ContextOverflow, InvalidReply, TruncatedReply, WindowTooSmall
+from coa.events import FactsDropped
 from coa.pipelines.base import Job
 from coa.pipelines.window import MIN_ROOM, Window, divide
 from coa.serving.base import Request
 from coa.split import split_text
-from coa.types import Chunk, Notes, Passage, Span, Unread
+from coa.types import Chunk, Fact, Notes, Passage, Span, Unread
 
 _SAFETY = 0.97
 _UNKNOWN_LIMIT = 0.7
@@ -29,12 +31,14 @@ _SMALLEST_SHARE = 5
 class State:
     """What one chunk leaves for the next: notes, the window as learned so far, and how many quotes were dropped.
 
-    ``unread`` holds the stretches of this chunk that a model failed to read.
+    ``forgotten`` counts facts that structured notes had no room for; ``unread`` holds the stretches of this chunk that
+    a model failed to read.
     """
 
     notes: Notes
     window: Window
     dropped: int = 0
+    forgotten: int = 0
     unread: tuple[Unread, ...] = ()
 
 
@@ -96,7 +100,19 @@ def _request(piece: Span, part: int, state: State, job: Job) -> Request:
 
 async def _read(piece: Span, part: int, state: State, job: Job) -> State:
     result = await team_of(job.ctx).worker.run(_request(piece, part, state, job), job.ctx)
-    return replace(state, notes=result.notes, dropped=state.dropped + result.dropped)
+    tell_forgotten(result.forgotten, job)
+    return replace(
+        state,
+        notes=result.notes,
+        dropped=state.dropped + result.dropped,
+        forgotten=state.forgotten + len(result.forgotten),
+    )
+
+
+def tell_forgotten(facts: Sequence[Fact], job: Job) -> None:
+    """Say which facts the bound of structured notes has cost."""
+    if facts:
+        job.emit(FactsDropped(facts=tuple(fact.text for fact in facts)))
 
 
 def _learned(error: ContextOverflow, piece: Span, part: int, state: State, job: Job) -> Window:

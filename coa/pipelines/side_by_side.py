@@ -21,6 +21,7 @@ from coa.pipelines.answering import answer
 from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.chain import ChainState, check_read, notes_of, outcome, window_of_state
 from coa.pipelines.merging import (
+    Lost,
     all_at_once,
     even_share,
     fan_in,
@@ -40,7 +41,7 @@ _MARKERS_A_PART = 10_000
 """Workers that do not know of each other give out markers from ranges of their own."""
 
 
-Merge = Callable[[list[Notes], Window, Job], Awaitable[tuple[Notes, int]]]
+Merge = Callable[[list[Notes], Window, Job], Awaitable[tuple[Notes, Lost]]]
 Bound = Callable[[int, Window], tuple[int, int]]
 Share = Callable[[int, Window], int]
 
@@ -124,24 +125,25 @@ class SideBySide:
         check_read(unread, job)
         smallest = min((state.window for state in states), key=lambda each: each.size)
         window = job.window if smallest == window else smallest
-        notes, dropped = await self._merge([state.notes for state in states if state.notes.text], window, job)
+        notes, lost = await self._merge([state.notes for state in states if state.notes.text], window, job)
         return {
             "i": len(states),
             "notes": asdict(notes),
             "size": window.size,
-            "dropped": dropped + sum(state.dropped for state in states),
+            "dropped": lost.dropped + sum(state.dropped for state in states),
+            "forgotten": lost.forgotten + sum(state.forgotten for state in states),
             "unread": [asdict(item) for item in unread],
         }
 
 
 async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
-    text = await answer(notes_of(state), window_of_state(state, job), job)
+    done = await answer(notes_of(state), window_of_state(state, job), job)
     steps = len(job.chunks) + 1
     event = StepDone(done=steps, steps=steps, usage=job.usage(), outcome="answered")
     job.emit(event)
     runtime.stream_writer(event)
-    return {"text": text}
+    return {"text": done.text, "notes": asdict(done.notes), "dropped": state.get("dropped", 0) + done.dropped}
 
 
 def tree() -> SideBySide:

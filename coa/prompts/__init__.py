@@ -3,6 +3,6 @@
 Values are inserted and never rendered again, so a document that contains ``{{ ... }}`` stays text.
 """
 
-from coa.prompts.loader import Prompt, Prompts
+from coa.prompts.loader import Prompt, Prompts, prompts_of
 
-__all__ = ["Prompt", "Prompts"]
+__all__ = ["Prompt", "Prompts", "prompts_of"]

@@ -89,3 +89,24 @@ class Prompts:
             ) from None
         sha256 = hashlib.sha256(source.encode()).hexdigest()
         return Prompt(name, version, inputs, sha256, self._environment.from_string(body))
+
+
+PRESETS = ("memagent",)
+"""Packaged folders of prompts."""
+
+
+def prompts_of(name: str | None) -> Prompts:
+    """The packaged prompts, with those of a preset or of a folder in their place.
+
+    Raises:
+        UsageError: there is no such preset or folder, or the folder holds a file that is no prompt's.
+    """
+    if name is None:
+        return Prompts()
+    folder = Path(str(files("coa.prompts").joinpath(name))) if name in PRESETS else Path(name)
+    known = {entry.name for entry in files("coa.prompts").iterdir() if entry.name.endswith(".md")}
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder of prompts {name!r}", hint=f"Name a folder, or {', '.join(PRESETS)}.")
+    if odd := sorted({path.name for path in folder.glob("*.md")} - known):
+        raise UsageError(f"{odd[0]!r} in {name!r} replaces no prompt", hint=f"Prompts are: {', '.join(sorted(known))}.")
+    return Prompts(folder)

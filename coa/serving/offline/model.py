@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -61,7 +62,8 @@ class OfflineModel:
         elif request.role == "extractor":
             text = await asyncio.to_thread(labelled, request.inputs["passage"].text, request.inputs["schema"])
         elif request.role == "worker":
-            text = await asyncio.to_thread(self._read, request.inputs, request.max_tokens)
+            read = self._remember if request.inputs.get("form") == "memory" else self._read
+            text = await asyncio.to_thread(read, request.inputs, request.max_tokens)
         elif request.role == "merger":
             text = self._merge(request.inputs["notes"], request.inputs["kind"], request.max_tokens)
         elif request.role == "manager":
@@ -97,6 +99,14 @@ class OfflineModel:
         pool = _pool(notes)
         known = _best_first(pool, inputs["kind"], min(_POOL - len(new), room // _TOKENS_A_LINE))
         return "\n".join([*(f"[{pool[i].marker}] {pool[i].score:.3f}" for i in sorted(known)), *lines])
+
+    def _remember(self, inputs: Mapping[str, Any], max_tokens: int) -> str:
+        """The best sentences of a part as facts of a structured memory."""
+        passage: Passage = inputs["passage"]
+        share = max(_LEAST_A_PART, math.ceil(_POOL / passage.parts))
+        new = self._within(_best(passage.text, inputs["query"], inputs["kind"], share, self._embedder), max_tokens // 2)
+        lines = [{"fact": each.text, "quote": each.text, "confidence": _confidence(each.score)} for each in new]
+        return "\n".join(json.dumps(line, ensure_ascii=False) for line in lines) or _NOTHING
 
     def _read_all(self, inputs: Mapping[str, Any]) -> str:
         """The whole document at once: the sentences of the answer, each as a quote."""
@@ -152,6 +162,10 @@ def _likeness(candidates: Sequence[Candidate], query: str | None, embedder: Embe
     return [float(value) for value in vectors[1:] @ vectors[0]]
 
 
+def _confidence(score: float) -> int:
+    return max(1, min(5, round(score)))
+
+
 def _quotable(sentence: str) -> bool:
     """Not so long that it is no sentence, and without the brackets that mark quotes."""
     return "[[" not in sentence and "]]" not in sentence and 3 <= word_count(sentence) <= _LONGEST_WORDS
@@ -160,6 +174,7 @@ def _quotable(sentence: str) -> bool:
 def _pool(notes: Notes) -> list[Scored]:
     """The sentences of the notes with the scores that their lines carry."""
     quotes = {item.marker: item for item in notes.evidence}
+    scores = [(marker, str(fact.confidence)) for fact in notes.facts for marker in fact.markers]
     return [
         Scored(
             text=" ".join(quotes[marker].quote.split()),
@@ -168,7 +183,7 @@ def _pool(notes: Notes) -> list[Scored]:
             score=float(score),
             marker=marker,
         )
-        for marker, score in _LINE.findall(notes.text)
+        for marker, score in scores or _LINE.findall(notes.text)
     ]
 
 
