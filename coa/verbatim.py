@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _TICKS = r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)"
 _CODE = re.compile(rf"^(?P<fence>```+|~~~+).*?(?:^(?P=fence) *$|\Z)|{_TICKS}", re.MULTILINE | re.DOTALL)
@@ -18,9 +18,14 @@ def outside_code(text: str, change: Callable[[str], str], *, closed: bool = Fals
         change: What to do with each stretch of prose.
         closed: A fence that is never closed begins no code: one stray mark must not exempt all that follows.
     """
-    kept: list[str] = []
+    return "".join(piece if code else change(piece) for piece, code in stretches(text, closed=closed))
+
+
+def stretches(text: str, *, closed: bool = False) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, one after the other, and whether each is code; ``closed`` as in `outside_code`."""
     at = 0
     for match in (_CLOSED if closed else _CODE).finditer(text):
-        kept += [change(text[at : match.start()]), match[0]]
+        yield text[at : match.start()], False
+        yield match[0], True
         at = match.end()
-    return "".join([*kept, change(text[at:])])
+    yield text[at:], False

@@ -37,7 +37,7 @@ class Hop:
     """One agent's sentence explained by what that agent was shown.
 
     Attributes:
-        agent: ``manager``, ``merger``, ``worker`` or ``reader``.
+        agent: ``manager``, ``merger``, ``worker``, ``reader`` or ``writer``.
         part: Of a worker: which part of the documents it read, counted from 1 of ``parts``.
         text: The sentence as the agent wrote it.
         causes: Best first.

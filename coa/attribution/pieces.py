@@ -42,12 +42,24 @@ def pieces_of(request: Request, tag: str) -> tuple[Piece, ...]:
     notes: Notes | None = request.inputs.get("notes")
     pieces: list[Piece] = []
     at = 0
+    if request.role == "writer":
+        pieces += _passages(request.inputs.get("evidence", ()), content)
     if passage is not None and (start := content.find(passage.text)) >= 0:
         at = start + len(passage.text)
         pieces += _sentences(passage, start)
     if notes is not None and notes.text and (start := content.find(notes.text, at)) >= 0:
         pieces += _notes(notes, content, start, tag)
     return tuple(pieces)
+
+
+def _passages(evidence: Sequence[Evidence], content: str) -> Iterator[Piece]:
+    """The passages that a writer's prompt lists, each on a line of its own."""
+    listed = _listed(evidence, content, 0)
+    for item in evidence:
+        if item.marker in listed:
+            yield Piece(
+                kind="passage", text=" ".join(item.quote.split()), ranges=(listed[item.marker],), span=item.span
+            )
 
 
 def _sentences(passage: Passage, offset: int) -> Iterator[Piece]:

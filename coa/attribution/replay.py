@@ -72,7 +72,7 @@ async def played(manifest: Manifest, runs: Runs, settings: Settings, model: Mode
     session = await prepare(manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model)
     check_unchanged(manifest, session.documents)
     with runs.journal(manifest) as journal:
-        recorder = _Recorder(manifest, journal)
+        recorder = Recorder(manifest, journal)
         outcome = await session.pipeline.run(session.job(recorder, ignore))
     return Played(
         task=manifest.task,
@@ -82,7 +82,7 @@ async def played(manifest: Manifest, runs: Runs, settings: Settings, model: Mode
     )
 
 
-class _Recorder:
+class Recorder:
     """Stands where the caller stands in a run, and answers from the journal alone."""
 
     usage = Usage()
@@ -92,6 +92,11 @@ class _Recorder:
         self.said: list[tuple[Request, Reply]] = []
 
     async def __call__(self, request: Request) -> Reply:
+        """The reply that came back in the run.
+
+        Raises:
+            UsageError: the journal does not hold it.
+        """
         record = self._journal.get(request_key(self._manifest.model, request))
         if record is None:
             raise UsageError(
@@ -104,10 +109,10 @@ class _Recorder:
         return record.outcome
 
 
-def _steps(recorder: _Recorder, session: Session, sample: int) -> tuple[Step, ...]:
+def _steps(recorder: Recorder, session: Session, sample: int) -> tuple[Step, ...]:
     """Turns that gave something, of the selected reading alone; the agent that writes the answer stands last."""
     told = [(request, reply) for request, reply in recorder.said if request.sample == sample]
-    turns = [_step(request, reply) for request, reply in told if request.role != "judge"]
+    turns = [step_of(request, reply) for request, reply in told if request.role != "judge"]
     steps = [step for step in turns if step is not None]
     final = [step for step in steps if step.agent in ("manager", "reader")]
     if not final:
@@ -119,7 +124,8 @@ def _steps(recorder: _Recorder, session: Session, sample: int) -> tuple[Step, ..
     return (*others, final[-1])
 
 
-def _step(request: Request, reply: Reply) -> Step | None:
+def step_of(request: Request, reply: Reply) -> Step | None:
+    """A turn, or None where the reply was of no use and was asked for again, or a worker had nothing to say."""
     try:
         text = usable(reply)
     except InvalidReply:

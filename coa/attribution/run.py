@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from coa.agents.quotes import marker_pattern
+from coa.attribution.auto import unexplored
 from coa.attribution.choose import supports_only
 from coa.attribution.replay import Played, played
 from coa.attribution.through import Chain, found_in_sources, segment_of
@@ -20,6 +21,7 @@ from coa.attribution.trace import (
     manifest_of,
     trace,
 )
+from coa.attribution.written import Claim, matched, played_text
 from coa.config import Settings, default_run_dir
 from coa.documents import Document
 from coa.errors import UsageError
@@ -55,7 +57,7 @@ async def trace_run(
     """Find the sentences that each claim of a run's answer rests on.
 
     Args:
-        run_id: A finished run of ``ask``, ``summarize`` or ``verify``.
+        run_id: A finished run of ``ask``, ``summarize``, ``verify``, or of ``write`` from sources.
         settings: Model and limits; by default the run's own model scores.
         options: How to trace.
         direct: Leave the agents out: show the model the sentences themselves, as if it had read them. So does a
@@ -73,7 +75,7 @@ async def trace_run(
     check_options(options)
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run_id)
-    if manifest.task.kind in ("trace", "write", "rerank") or manifest.task.rounds is not None:
+    if manifest.task.kind in ("trace", "rerank") or manifest.task.rounds is not None:
         raise UsageError(
             f"run {manifest.run_id!r} cannot be traced",
             hint="Give --source FILE --question TEXT --answer TEXT instead.",
@@ -91,7 +93,7 @@ async def trace_run(
         run = await _played(manifest, runs, same, scoring)
         whole = manifest_of(
             question,
-            f"{manifest.run_id}\n{run.steps[-1].text}",
+            f"{manifest.run_id}\n{text if manifest.task.kind == 'write' else run.steps[-1].text}",
             run.documents,
             options,
             same,
@@ -99,7 +101,7 @@ async def trace_run(
             window=manifest.window,
         )
         with open_journal(whole, same) as (journal, opened):
-            result = await _through(run, question, whole.run_id, scoring, options, same, journal, emit)
+            result = await _through(run, question, text, whole.run_id, scoring, options, same, journal, emit)
             if opened is not None:
                 opened.finish("complete")
     finally:
@@ -109,11 +111,12 @@ async def trace_run(
 
 async def _played(manifest: Manifest, runs: Runs, settings: Settings, scoring: Model) -> Played:
     """The replay needs the model that answered: its name is in the journal's keys, its counter cut the text."""
+    play = played_text if manifest.task.kind == "write" else played
     if scoring.name == manifest.model:
-        return await played(manifest, runs, settings, scoring)
+        return await play(manifest, runs, settings, scoring)
     answered = resolve_model(settings.model_copy(update={"model": manifest.model, "base_url": manifest.base_url}))
     try:
-        return await played(manifest, runs, settings, answered)
+        return await play(manifest, runs, settings, answered)
     finally:
         await answered.close()
 
@@ -121,6 +124,7 @@ async def _played(manifest: Manifest, runs: Runs, settings: Settings, scoring: M
 async def _through(
     run: Played,
     question: str,
+    text: str,
     run_id: str,
     model: Model,
     options: TraceOptions,
@@ -129,20 +133,26 @@ async def _through(
     emit: Emit,
 ) -> Trace:
     chain = Chain(run, model, options, settings, journal, emit)
-    answer, claims = _shown(run, chain.claims)
+    answer, claims = matched(text, run, chain) if run.task.kind == "write" else _last(run, chain)
     emit(RunStarted(run_id=run_id, model=model.name, chunks=0, steps=len(claims)))
     index: dict[Span, int] = {}
     traced: list[ClaimTrace] = []
-    for number, (start, end) in enumerate(claims):
-        hops = await chain.hops_of(number)
-        traced.append(ClaimTrace(start=start, end=end, found=found_in_sources(hops, options.k, index), hops=hops))
+    for number, (start, end, writer) in enumerate(claims):
+        hops = () if writer is None else await chain.hops_of(writer[1], writer[0])
+        found = found_in_sources(hops, options.k, index) if hops else unexplored()
+        traced.append(ClaimTrace(start=start, end=end, found=found, hops=hops))
         usage = chain.way.usage if chain.way is not None else Usage(cost_usd=0.0)
         emit(StepDone(done=number + 1, steps=len(claims), usage=usage, outcome="traced"))
     way = chain.way
     warnings = way.warnings if way is not None else ()
     if supports_only(options.scorer, model):
         warnings = SUPPORT.warnings
-    warnings = (*warnings, *budget_warning([claim.found for claim in traced]))
+    warnings = (*warnings, *budget_warning([claim.found for claim in traced if claim.hops]))
+    if lost := sum(not claim.hops for claim in traced):
+        warnings = (
+            *warnings,
+            f"{lost} sentences were edited after they were written: nothing in the journal is like them",
+        )
     for warning in warnings:
         emit(Warned(message=warning))
     return Trace(
@@ -162,6 +172,13 @@ async def _through(
         usage=way.usage if way is not None else Usage(cost_usd=0.0),
         warnings=warnings,
     )
+
+
+def _last(run: Played, chain: Chain) -> tuple[str, tuple[Claim, ...]]:
+    """The final reply and its sentences, each written by the last step."""
+    shown, spans = _shown(run, chain.claims)
+    last = len(run.steps) - 1
+    return shown, tuple((start, end, (last, number)) for number, (start, end) in enumerate(spans))
 
 
 def _shown(run: Played, claims: tuple[tuple[int, int], ...]) -> tuple[str, tuple[tuple[int, int], ...]]:

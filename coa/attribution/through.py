@@ -80,17 +80,26 @@ class Chain:
     @property
     def claims(self) -> tuple[tuple[int, int], ...]:
         """The sentences of the final reply."""
-        return self._desk(len(self._run.steps) - 1).claims
+        return self.claims_at(len(self._run.steps) - 1)
+
+    def claims_at(self, place: int) -> tuple[tuple[int, int], ...]:
+        """The sentences of the reply of one step."""
+        return self._desk(place).claims
 
     @property
     def examined(self) -> int:
         """Pieces of all prompts that were taken apart."""
         return sum(len(desk.pieces) for desk in self._desks.values())
 
-    async def hops_of(self, claim: int) -> tuple[Hop, ...]:
-        """How one claim came through the agents' hands: its own hop first, then those of the notes that carry it."""
+    async def hops_of(self, claim: int, place: int | None = None) -> tuple[Hop, ...]:
+        """How one claim came through the agents' hands: its own hop first, then those of the notes that carry it.
+
+        Args:
+            claim: Number of a sentence.
+            place: Of the step whose reply holds it; the last one where none is given.
+        """
         hops: list[Hop] = []
-        await self._explain(len(self._run.steps) - 1, claim, hops, {})
+        await self._explain(len(self._run.steps) - 1 if place is None else place, claim, hops, {})
         return tuple(hops)
 
     async def _explain(self, place: int, claim: int, hops: list[Hop], seen: dict[tuple[int, int], int]) -> int:

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
-_SCRIPT_WITHOUT_BLANKS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+SCRIPT_WITHOUT_BLANKS = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _STOP = frozenset(
     """
     a about after again all also am an and any are as at be because been before being but by can could did do does
@@ -60,7 +60,7 @@ def terms(text: str) -> list[str]:
     """The content terms of a text, in order, repeated as often as they occur."""
     found: list[str] = []
     for token in _TOKEN.findall(text.lower()):
-        if _SCRIPT_WITHOUT_BLANKS.search(token):
+        if SCRIPT_WITHOUT_BLANKS.search(token):
             found.extend(token[i : i + 2] for i in range(max(1, len(token) - 1)))
         elif token not in _STOP and (len(token) > 1 or token.isdigit()):
             found.append(stem(token))
@@ -69,7 +69,7 @@ def terms(text: str) -> list[str]:
 
 def word_count(text: str) -> int:
     """Words as people count them; a character each in scripts without blanks."""
-    return len(text.split()) + len(_SCRIPT_WITHOUT_BLANKS.findall(text)) // 2
+    return len(text.split()) + len(SCRIPT_WITHOUT_BLANKS.findall(text)) // 2
 
 
 def chatter(text: str) -> float:

@@ -15,9 +15,10 @@ from coa.runtime.together import together
 from coa.types import Evidence
 from coa.writing import memory as told
 from coa.writing.allocate import MOST_WORDS
-from coa.writing.draft import Call, Wanted, bounds_of, write_leaf
+from coa.writing.draft import Call, Wanted, bounds_of, reply_tokens, write_leaf
 from coa.writing.plan import Outline, Section
 from coa.writing.redo import Redo
+from coa.writing.room import Room
 from coa.writing.schedule import Places, urgency
 
 FindEvidence = Callable[[Section], Sequence[Evidence]]
@@ -90,6 +91,7 @@ class Author:
     any order, side by side, and a resumed run sends the same requests.
 
     Attributes:
+        room: How large a prompt may be.
         parallel: Chapters in the making at once.
         language: The code of the language that replies must be in; None where nobody knows.
         full: Whether a leaf is told its chapter's whole text, or the first sentences of each section.
@@ -101,6 +103,7 @@ class Author:
     call: Call
     prompts: Prompts
     fence: Fence
+    room: Room
     parallel: int = 1
     language: str | None = None
     full: bool = False
@@ -169,8 +172,9 @@ class Author:
         fixed = self._fixed(place, leaf, evidence, wish)
 
         def render(words: int, so_far: str, avoid: str) -> str:
-            written = told.last_words(so_far, MOST_WORDS)
-            return self.prompts["write_section"].render(**fixed, words=words, written=written, avoid=avoid)
+            inputs = {**fixed, "words": words, "written": told.last_words(so_far, MOST_WORDS), "avoid": avoid}
+            prompt = self.prompts["write_section"]
+            return self.room.fitted(lambda given: prompt.render(**given), inputs, reply_tokens(words))
 
         wanted = Wanted(
             title=leaf.title,

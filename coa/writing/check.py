@@ -23,18 +23,14 @@ from coa.writing.measure import (
     words_of,
 )
 from coa.writing.plan import Constraint, Outline, Section
+from coa.writing.residue import CONTROL, ERROR, PSEUDO_HEADING
 
 COUNTS = ("words", "longwriter")
 _LENGTH_FAIL = 95.0
 _REPEATS_WARN, _REPEATS_FAIL, _TAIL_FAIL = 0.2, 0.3, 0.5
 _COPIES_WARN, _COPIES_FAIL = 0.02, 0.05
 _SAME_PARAGRAPH, _PARAGRAPH_WORDS, _SENTENCE_WORDS = 0.5, 20, 6
-_CONTROL = re.compile(r"<\|[a-z_]+\|>|\$(?:STEP|PLAN|TEXT|INST)\$|\{\{")
-_ERROR = re.compile(
-    r"^\W*(?:error[: ]|exception[: ]|traceback \(most|rate limit|http \d{3}|internal server error)", re.I
-)
 _ENDINGS = tuple(".!?…\"”’')]。！？」』:|`*")
-_PSEUDO = re.compile(r"^(?:\*\*|__)[^*_\n]{1,80}(?:\*\*|__):?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +145,14 @@ def _residue(part: Part, body: str) -> Iterator[Finding]:
     def found(check: str, value: str, fails: bool = True) -> Finding:
         return Finding(check=check, where=part.title, value=value, fails=fails)
 
-    if match := _CONTROL.search(part.body):
+    if match := CONTROL.search(body):
         yield found("residue", match[0])
     for paragraph in body.split("\n\n"):
-        if _PSEUDO.match(paragraph.strip()):
+        if PSEUDO_HEADING.match(paragraph.strip()):
             yield found("pseudo_heading", paragraph.strip(), False)
         if is_refusal(paragraph.strip()):
             yield found("refusal", paragraph.strip()[:60])
-        if _ERROR.match(paragraph):
+        if ERROR.match(paragraph):
             yield found("error_string", paragraph.strip()[:60])
     if _is_cut(body):
         yield found("truncation", body.rstrip()[-40:])

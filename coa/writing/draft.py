@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,9 +11,12 @@ from coa.errors import InvalidReply, MalformedReply
 from coa.retrieval.terms import word_count
 from coa.sentences import sentence_spans
 from coa.serving.base import Message, Reply, Request
+from coa.verbatim import outside_code
 from coa.writing.guard import LoopWatch
 from coa.writing.language import language_of
 from coa.writing.measure import COPIES_FAIL, REPEATS_FAIL, copied, cut_at_loop, mentions, repetition, without_copies
+from coa.writing.mending import mended
+from coa.writing.residue import is_error, without_residue
 
 Call = Callable[[Request], Awaitable[Reply]]
 Render = Callable[[int, str, str], str]
@@ -27,6 +31,7 @@ CHAPTER_SLACK = 0.04
 
 FIXES = 2
 TOKENS_A_WORD = 3
+_HEADING = re.compile(r"^#.*\n?", re.MULTILINE)
 _ASK_AT_MOST, _ASK_AT_LEAST = 1200, 40
 
 
@@ -103,7 +108,7 @@ async def write_leaf(call: Call, render: Render, wanted: Wanted) -> Draft:
     text, warnings = _without_repeats(text, wanted)
     least = round(SHORT * wanted.target) if cut else wanted.bounds[0]
     text = await _continued(call, render, text, wanted, least)
-    text, more = _ruled(_trimmed(text, wanted), wanted)
+    text, more = _ruled(mended(_trimmed(text, wanted)), wanted)
     return Draft(text=text, ratio=ratio, warnings=(*warnings, *more))
 
 
@@ -126,13 +131,18 @@ def _asked(target: int, bias: float) -> int:
     return round(min(_ASK_AT_MOST, max(_ASK_AT_LEAST, target / bias)))
 
 
+def reply_tokens(words: int) -> int:
+    """Tokens that a reply of so many words may have: twice what it should need, since this is no means of control."""
+    return max(256, TOKENS_A_WORD * words)
+
+
 async def _said(call: Call, prompt: str, words: int, wanted: Wanted) -> tuple[str, bool]:
     """The text of one reply, and whether it was cut off: then to its last whole sentence. A refusal is asked again."""
     request = Request(
         messages=(Message(role="user", content=prompt),),
         role="writer",
         inputs={**wanted.offline, "words": words},
-        max_tokens=max(256, TOKENS_A_WORD * words),
+        max_tokens=reply_tokens(words),
         sample=wanted.sample,
         watch=LoopWatch,
     )
@@ -146,9 +156,11 @@ async def _said(call: Call, prompt: str, words: int, wanted: Wanted) -> tuple[st
 
 
 def _text(reply: Reply) -> str:
+    text = usable(reply if reply.finish != "length" else replace(reply, finish="stop"))
+    if is_error(text):
+        raise MalformedReply(f"the model {reply.model!r} answered with an error message: {text[:80]!r}")
     if reply.finish != "length":
-        return usable(reply)
-    text = usable(replace(reply, finish="stop"))
+        return text
     spans = list(sentence_spans(text))
     return text[: spans[-2][1]] if len(spans) > 1 else text
 
@@ -158,7 +170,7 @@ def _clean(text: str, title: str) -> str:
     lines = text.strip().splitlines()
     while lines and (lines[0].startswith("#") or lines[0].strip(" *#:").lower() == title.lower()):
         lines = lines[1:]
-    return "\n".join(line for line in lines if not line.startswith("#")).strip()
+    return without_residue(outside_code("\n".join(lines), lambda piece: _HEADING.sub("", piece)))
 
 
 def _wrong(text: str, wanted: Wanted) -> str:

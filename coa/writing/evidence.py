@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from math import log
+from pathlib import Path
 
 from coa.documents import Document
-from coa.retrieval.base import Retriever
+from coa.errors import UsageError
+from coa.retrieval.base import Hit, Retriever
+from coa.retrieval.index import Index
 from coa.retrieval.terms import terms, word_count
 from coa.sentences import sentence_spans
 from coa.types import Evidence, Span
@@ -16,6 +19,8 @@ from coa.writing.plan import Outline, Section
 
 PASSAGES = 5
 _TITLE_WORDS = 3
+_WIDER = 10
+"""A retriever that knows no conditions is asked for so many times the passages, where a section names its sources."""
 
 
 async def found_for(
@@ -26,16 +31,52 @@ async def found_for(
     Only passages that stand in one of the documents to the letter count: a retriever is not believed.
     """
     by_id = {document.id: document for document in documents}
+    allowed = sources_of(outline, documents)
     found: dict[str, tuple[Evidence, ...]] = {}
     for number, leaf in enumerate(outline.leaves()):
         query = " ".join([leaf.title, leaf.goal, *leaf.key_points, *leaf.must_mention]).strip() or outline.brief
-        hits = await retriever.search(query, PASSAGES)
-        standing = [hit for hit in hits[:PASSAGES] if (d := by_id.get(hit.span.doc)) and d.read(hit.span).strip()]
+        hits = await _hits(retriever, query, allowed.get(leaf.id))
+        standing = [hit for hit in hits if (d := by_id.get(hit.span.doc)) and d.read(hit.span).strip()][:PASSAGES]
         found[leaf.id] = tuple(
             Evidence(marker=f"{tag}{number * PASSAGES + i}", span=hit.span, quote=by_id[hit.span.doc].read(hit.span))
             for i, hit in enumerate(standing, 1)
         )
     return found
+
+
+def sources_of(outline: Outline, documents: Sequence[Document]) -> dict[str, set[str]]:
+    """For each leaf whose plan names its sources, itself or above it, the ids of those documents.
+
+    Raises:
+        UsageError: a plan names a source that was not given.
+    """
+    names: dict[str, str] = {}
+    for document in documents:
+        names |= {document.id: document.id, document.path: document.id, Path(document.path).name: document.id}
+    found: dict[str, set[str]] = {}
+
+    def walk(sections: Sequence[Section], above: set[str]) -> None:
+        for section in sections:
+            if unknown := [name for name in section.sources if name not in names]:
+                raise UsageError(
+                    f"section {section.id} is to be written from {unknown[0]!r}, which is no source",
+                    hint=f"Give it with --source; there are: {', '.join(document.path for document in documents)}.",
+                )
+            allowed = {names[name] for name in section.sources} or above
+            if allowed and not section.children:
+                found[section.id] = allowed
+            walk(section.children, allowed)
+
+    walk(outline.sections, set())
+    return found
+
+
+async def _hits(retriever: Retriever, query: str, allowed: set[str] | None) -> list[Hit]:
+    if allowed is None:
+        return (await retriever.search(query, PASSAGES))[:PASSAGES]
+    if isinstance(retriever, Index):
+        return await retriever.search(query, PASSAGES, where={"doc": {"in": sorted(allowed)}})
+    return [hit for hit in await retriever.search(query, _WIDER * PASSAGES) if hit.span.doc in allowed]
 
 
 def digest(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from coa.agents.citing import cite
 from coa.agents.quotes import marker_pattern
-from coa.documents import Document
+from coa.documents import Document, LoadFailure
 from coa.types import Citation, Coverage, Notes, Span, Unread
 from coa.writing.author import Written, joined
 from coa.writing.plan import Outline
@@ -29,7 +29,13 @@ class Finished:
 
 
 def finished(
-    outline: Outline, written: Sequence[Written], documents: Sequence[Document], tag: str, *, offline: bool = False
+    outline: Outline,
+    written: Sequence[Written],
+    documents: Sequence[Document],
+    tag: str,
+    *,
+    offline: bool = False,
+    unloaded: Sequence[LoadFailure] = (),
 ) -> Finished:
     """Join the leaves and turn their marks into numbered citations; unknown marks are dropped and counted.
 
@@ -51,7 +57,11 @@ def finished(
         warnings.append(f"{cited.dropped} references pointed nowhere and were dropped")
     if offline:
         warnings.append(_OFFLINE)
-    coverage = Coverage(chunks=len(written), read=len(written) - len(failed), failed=failed)
+    unread = tuple(
+        Unread(span=Span(doc=each.path, start=0, end=0), reason=f"{each.error.code}: {each.error.message}")
+        for each in unloaded
+    )
+    coverage = Coverage(chunks=len(written), read=len(written) - len(failed), failed=failed + unread)
     return Finished(text=cited.text + "\n", coverage=coverage, citations=cited.citations, warnings=tuple(warnings))
 
 

@@ -52,15 +52,20 @@ class Part:
 
 
 class Folder:
-    """The files of a text in the making; without a path nothing is kept."""
+    """The files of a text in the making.
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    Args:
+        path: The folder; without one nothing is kept.
+        keeps: Whether anything is written there; else it is only read.
+    """
+
+    def __init__(self, path: Path | None, *, keeps: bool = True) -> None:
+        self._path, self._kept = path, path if keeps else None
 
     def begin(self, request: WriteRequest) -> None:
         """Keep what was asked for."""
-        if self._path is not None:
-            write_atomically(self._path / _REQUEST, request.to_json())
+        if self._kept is not None:
+            write_atomically(self._kept / _REQUEST, request.to_json())
 
     def request(self) -> WriteRequest:
         """What was asked for.
@@ -75,8 +80,8 @@ class Folder:
 
     def planned(self, outline: Outline) -> None:
         """Keep the outline."""
-        if self._path is not None:
-            write_atomically(self._path / _PLAN, outline.to_yaml().encode())
+        if self._kept is not None:
+            write_atomically(self._kept / _PLAN, outline.to_yaml().encode())
 
     def outline(self) -> Outline:
         """The outline.
@@ -90,9 +95,9 @@ class Folder:
 
     def keep(self, number: int, written: Written) -> None:
         """Keep a leaf, the ``number``-th of the outline: its text, and how it came out."""
-        if self._path is None:
+        if self._kept is None:
             return
-        stem = private_directory(self._path / _SECTIONS) / f"{number:04}"
+        stem = private_directory(self._kept / _SECTIONS) / f"{number:04}"
         state = {
             "id": written.section.id,
             "title": written.section.title,
@@ -109,9 +114,9 @@ class Folder:
 
     def edited(self, edits: Sequence[Edit]) -> None:
         """Keep the edits that were made at the end."""
-        if self._path is not None and edits:
+        if self._kept is not None and edits:
             listed = json.dumps([asdict(edit) for edit in edits], ensure_ascii=False, indent=1)
-            write_atomically(self._path / _EDITS, listed.encode())
+            write_atomically(self._kept / _EDITS, listed.encode())
 
     def parts(self) -> list[Part]:
         """How each leaf of the outline stands.

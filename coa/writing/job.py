@@ -8,20 +8,20 @@ from tempfile import TemporaryDirectory
 
 from coa.agents.fence import Fence, fence_for
 from coa.config import Settings
-from coa.documents import Document
+from coa.documents import Document, LoadFailure
 from coa.errors import MalformedReply
 from coa.events import Emit, Planned, RunStarted, SectionDone, SectionStarted, StepDone
 from coa.prompts import Prompts
 from coa.retrieval.base import Retriever
 from coa.retrieval.index import Index
 from coa.retrieval.terms import word_count
-from coa.runtime.caller import Caller
 from coa.serving.base import Model
+from coa.session import Door
 from coa.types import Answer, Coverage, Evidence
 from coa.writing.agentwrite import agentwrite
 from coa.writing.author import Author, FindEvidence, Written
 from coa.writing.editing import Edited, Editor
-from coa.writing.evidence import digest, found_for
+from coa.writing.evidence import digest, found_for, sources_of
 from coa.writing.finish import Finished, finished
 from coa.writing.folder import Folder
 from coa.writing.language import expected_language
@@ -29,6 +29,7 @@ from coa.writing.memory import memory_of
 from coa.writing.options import WriteOptions
 from coa.writing.plan import Outline, Section
 from coa.writing.planner import Planner
+from coa.writing.room import Room
 
 FREE = Fence(token="0" * 16, tag="ref")
 """The fence where there are no sources."""
@@ -42,6 +43,7 @@ class Job:
         window: Tokens of prompt and reply together.
         found: Finds the evidence in place of an index of the documents.
         folder: Where a person can follow it.
+        failures: Sources that could not be read.
     """
 
     brief: str
@@ -50,11 +52,12 @@ class Job:
     model: Model
     window: int
     settings: Settings
-    caller: Caller
+    caller: Door
     emit: Emit
     run_id: str
     folder: Folder
     found: Retriever | None = None
+    failures: tuple[LoadFailure, ...] = ()
 
     async def run(self) -> Answer:
         """The document, or as much of it as the model would write.
@@ -81,7 +84,7 @@ class Job:
         if not any(leaf.text for leaf in written):
             raise MalformedReply(f"no section could be written; the last one failed with {written[-1].problem}")
         offline = self.model.name.startswith("offline")
-        made = finished(outline, written, self.documents, fence.tag, offline=offline)
+        made = finished(outline, written, self.documents, fence.tag, offline=offline, unloaded=self.failures)
         return self._answer(replace(made, warnings=(*made.warnings, *edited.warnings)))
 
     async def _planned(self, fence: Fence) -> tuple[Outline, dict[str, tuple[Evidence, ...]]]:
@@ -99,6 +102,7 @@ class Job:
         if self.found is not None:
             return outline, await found_for(outline, self.found, self.documents, fence.tag)
         if not self.documents:
+            sources_of(outline, ())
             return outline, {}
         with TemporaryDirectory() as folder:
             index = Index.create(folder)
@@ -125,6 +129,7 @@ class Job:
             call=self.caller,
             prompts=Prompts(),
             fence=fence,
+            room=Room(counter=self.model.counter, window=self.window),
             parallel=self.options.parallel,
             language=_language(outline),
             full=memory == "full",

@@ -59,7 +59,7 @@ def faults(markdown: str) -> Iterator[tuple[str, str]]:
     if re.search(r"^(```+|~~~+)", bare, re.MULTILINE):
         yield "markdown", "a code fence is not closed"
     for block in re.findall(r"(?:^\|.*\n?)+", bare, re.MULTILINE):
-        cells = {_cells(row) for row in block.strip().splitlines()}
+        cells = {len(cells_of(row)) for row in block.strip().splitlines()}
         if len(cells) > 1:
             yield "markdown", f"rows of a table have {min(cells)} to {max(cells)} cells"
         elif not any(_RULER.match(row) for row in block.splitlines()[1:2]):
@@ -74,5 +74,7 @@ def faults(markdown: str) -> Iterator[tuple[str, str]]:
             yield "markdown", f"a ** is not closed: {paragraph.strip()[:40]}"
 
 
-def _cells(row: str) -> int:
-    return len(re.split(r"(?<!\\)\|", row.strip().strip("|")))
+def cells_of(row: str) -> list[str]:
+    """The cells of a table's row as they stand there."""
+    bare = row.strip().removeprefix("|")
+    return re.split(r"(?<!\\)\|", bare[:-1] if bare.endswith("|") and not bare.endswith("\\|") else bare)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from coa.retrieval.terms import word_count
+from coa.retrieval.terms import SCRIPT_WITHOUT_BLANKS, word_count
 from coa.runtime.prices import price_for
 from coa.sentences import sentence_spans
 from coa.serving.base import Model
@@ -14,7 +14,10 @@ from coa.writing.plan import Outline, Section
 FULL_TOKENS = 3_500
 """A chapter's text of more tokens is not given in full, so that prompts stay below 8,000 tokens at any length."""
 
-_WORD = re.compile(r"\S+")
+_LETTERS = SCRIPT_WITHOUT_BLANKS.pattern
+_WORD = re.compile(rf"{_LETTERS}{_LETTERS}?|(?:(?!{_LETTERS})\S){{1,24}}")
+"""A word; two characters where a script has no blanks; a part of what is longer than any word."""
+
 _SHARE_OF_WINDOW = 0.4
 _TOKENS_A_WORD = 1.4
 _DEAR_TOKENS = 1_500
@@ -81,7 +84,8 @@ def first_words(text: str, words: int = _TAIL_WORDS) -> str:
 
 def brief_for_sections(brief: str) -> str:
     """The brief as each section is told it: a long one to a fixed length; the planner reads it whole."""
-    return brief if len(brief.split()) <= _BRIEF_WORDS else f"{first_words(brief, _BRIEF_WORDS)} ..."
+    shown = first_words(brief, _BRIEF_WORDS)
+    return brief if shown == brief.strip() else f"{shown} ..."
 
 
 def points_of_others(leaves: Sequence[Section], leaf: Section) -> list[str]:

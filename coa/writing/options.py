@@ -96,5 +96,7 @@ def check_request(brief: str, options: WriteOptions) -> None:
         raise UsageError(f"unknown method {options.method!r}", hint=f"Choose one of: {', '.join(METHODS)}.")
     if options.memory not in MEMORIES:
         raise UsageError(f"unknown memory {options.memory!r}", hint=f"Choose one of: {', '.join(MEMORIES)}.")
+    for _, message in options.outline.misfits() if options.outline else ():
+        raise UsageError(message, hint="Give it parts, or other words.")
     if options.parallel < 1:
         raise UsageError("at least one chapter must be in the making", hint="Give --parallel 1 or more.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -12,6 +12,16 @@ from coa.errors import UsageError
 from coa.writing.yaml_lines import line_of
 
 LEAVES_A_CHAPTER = 8
+FEWEST, MOST = 10, 1_200
+"""Words that one call can be asked for."""
+
+
+class _Wrong(ValueError):
+    """A mistake, and the keys that lead to it."""
+
+    def __init__(self, message: str, *path: str | int) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class Constraint(BaseModel):
@@ -54,7 +64,12 @@ class Series(BaseModel):
 
 
 class Section(BaseModel):
-    """A chapter (with children) or a leaf (written by one call). ``words`` of children sum to the parent's."""
+    """A chapter (with children) or a leaf (written by one call). ``words`` of children sum to the parent's.
+
+    Attributes:
+        depends_on: Ids of sections that must be written before.
+        sources: Names or paths of the only documents that it may cite, it and what stands below it; none: all of them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -66,6 +81,7 @@ class Section(BaseModel):
     must_mention: list[str] = []
     never_mention: list[str] = []
     depends_on: list[str] = []
+    sources: list[str] = []
     children: list[Section] = []
 
     def leaves(self) -> Iterator[Section]:
@@ -155,21 +171,34 @@ class Outline(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Outline:
-        everything = list(_walk(self.sections))
-        ids = [section.id for section in everything]
-        if len(set(ids)) < len(ids):
-            raise ValueError(f"two sections have the id {next(i for i in ids if ids.count(i) > 1)!r}")
         if (total := sum(section.words for section in self.sections)) != self.words:
-            raise ValueError(f"the sections have {total} words, the plan has {self.words}")
-        for section in everything:
+            raise _Wrong(f"the sections have {total} words, the plan has {self.words}", "words")
+        places = dict[str, tuple[str | int, ...]]()
+        for path, section in _placed(self.sections, ("sections",)):
+            if section.id in places:
+                raise _Wrong(f"two sections have the id {section.id!r}", *path, "id")
+            places[section.id] = path
             if section.children and (below := sum(child.words for child in section.children)) != section.words:
-                raise ValueError(f"section {section.id} has {section.words} words, its parts have {below}")
-            if unknown := set(section.depends_on) - set(ids):
-                raise ValueError(f"section {section.id} depends on {min(unknown)!r}, which does not exist")
-        _check_points(self.leaves())
-        in_order(_edges(everything))
-        in_order([(str(number), [str(other) for other in others]) for number, others in enumerate(self.waits())])
+                message = f"section {section.id} has {section.words} words, its parts have {below}"
+                raise _Wrong(message, *path, "words")
+        everything = list(_walk(self.sections))
+        for section in everything:
+            if unknown := set(section.depends_on) - set(places):
+                message = f"section {section.id} depends on {min(unknown)!r}, which does not exist"
+                raise _Wrong(message, *places[section.id], "depends_on")
+        _check_points(self.leaves(), places)
+        _check_order(_edges(everything), places)
+        waits = [(str(number), [str(other) for other in others]) for number, others in enumerate(self.waits())]
+        homes = [(chapter or leaves[0]).id for chapter, leaves in self.chapters()]
+        _check_order(waits, {str(number): places[home] for number, home in enumerate(homes)})
         return self
+
+    def misfits(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Leaves that no call can write, with the keys that lead to them; a program's own plans may have them."""
+        for path, section in _placed(self.sections, ("sections",)):
+            if not section.children and not FEWEST <= section.words <= MOST:
+                what = f"section {section.id} has {section.words} words"
+                yield (*path, "words"), f"{what}: a section without parts has {FEWEST} to {MOST:,}"
 
     def to_yaml(self) -> str:
         """The plan as a person edits it."""
@@ -191,7 +220,7 @@ class Outline(BaseModel):
 
         try:
             text = path.read_text("utf-8")
-            return cls.model_validate(yaml.safe_load(text))
+            made = cls.model_validate(yaml.safe_load(text))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{str(path)!r} cannot be read", hint="Give the path of a plan in YAML.") from error
         except yaml.YAMLError as error:
@@ -200,22 +229,25 @@ class Outline(BaseModel):
             raise UsageError(f"{path}:{line}: no valid YAML", hint="Check indentation and quotes there.") from None
         except ValidationError as error:
             first = error.errors()[0]
-            line = line_of(path.read_text("utf-8"), first["loc"])
-            raise UsageError(f"{path}:{line}: {first['msg']}", hint="Mend the plan there and try again.") from None
+            cause = first.get("ctx", {}).get("error")
+            where = cause.path if isinstance(cause, _Wrong) else first["loc"]
+            line = line_of(path.read_text("utf-8"), where)
+            message = first["msg"].removeprefix("Value error, ")
+            raise UsageError(f"{path}:{line}: {message}", hint="Mend the plan there and try again.") from None
+        for where, message in made.misfits():
+            raise UsageError(f"{path}:{line_of(text, where)}: {message}", hint="Give it parts, or other words.")
+        return made
 
 
-def in_order(edges: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    """Names so that each comes after what it depends on.
-
-    Raises:
-        ValueError: there is a cycle.
-    """
+def _check_order(edges: Sequence[tuple[str, Sequence[str]]], places: Mapping[str, Sequence[str | int]]) -> None:
+    """Whether each of these can come after what it depends on."""
     from graphlib import CycleError, TopologicalSorter
 
     try:
-        return list(TopologicalSorter(dict(edges)).static_order())
+        TopologicalSorter(dict(edges)).prepare()
     except CycleError as error:
-        raise ValueError(f"sections wait for one another: {' -> '.join(error.args[1])}") from None
+        cycle: list[str] = error.args[1]
+        raise _Wrong(f"sections wait for one another: {' -> '.join(cycle)}", *places[cycle[0]]) from None
 
 
 def compile_series(series: Series, constraints: Sequence[Constraint]) -> list[Section]:
@@ -239,6 +271,16 @@ def compile_series(series: Series, constraints: Sequence[Constraint]) -> list[Se
         )
         for i in range(1, series.count + 1)
     ]
+
+
+def _placed(
+    sections: Sequence[Section], above: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], Section]]:
+    """Every section with the keys that lead to it."""
+    for number, section in enumerate(sections):
+        path = (*above, number)
+        yield path, section
+        yield from _placed(section.children, (*path, "children"))
 
 
 def _walk(sections: Sequence[Section]) -> Iterator[Section]:
@@ -272,10 +314,11 @@ def _edges(everything: Sequence[Section]) -> list[tuple[str, list[str]]]:
     return list(edges.items())
 
 
-def _check_points(leaves: Sequence[Section]) -> None:
+def _check_points(leaves: Sequence[Section], places: Mapping[str, Sequence[str | int]]) -> None:
     owners: dict[str, str] = {}
     for leaf in leaves:
         for point in leaf.key_points:
             key = " ".join(point.lower().split())
             if owners.setdefault(key, leaf.id) != leaf.id:
-                raise ValueError(f"sections {owners[key]} and {leaf.id} both own the point {point!r}")
+                message = f"sections {owners[key]} and {leaf.id} both own the point {point!r}"
+                raise _Wrong(message, *places[leaf.id], "key_points")

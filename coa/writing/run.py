@@ -225,6 +225,7 @@ async def _carry_out(
                 run_id=manifest.run_id,
                 folder=folder,
                 found=found,
+                failures=tuple(failures),
             )
             try:
                 async with asyncio.timeout(settings.deadline):

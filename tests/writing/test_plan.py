@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coa.errors import UsageError
@@ -25,6 +25,7 @@ Total: 3 sections
 I hope this helps!"""
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=40), st.integers(0, 10**9))
 def test_budgets_sum_exactly_within_their_bounds(weights: list[float], seed: int):
     rng = random.Random(seed)
@@ -42,6 +43,7 @@ def test_budgets_follow_the_weights_and_refuse_the_impossible():
         allocate([1, 1], 100, [60, 60], [90, 90])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200_000))
 def test_leaves_can_always_be_given_their_budget(words: int):
     count = leaf_count(words)
@@ -90,15 +92,20 @@ def test_an_outline_survives_yaml(tmp_path: Path):
     [
         ("title: [", 1, "no valid YAML"),
         ("title: T\nbrief: B\nwords: 600\nsections:\n- id: '1'\n  title: One\n  words: many\n", 7, "integer"),
-        ("title: T\nbrief: B\nwords: 600\nsections:\n- {id: a, title: One, words: 500}\n", 1, "500 words"),
+        ("title: T\nbrief: B\nwords: 600\nsections:\n- {id: a, title: One, words: 500}\n", 3, "500 words"),
         ("title: T\nbrief: B\nwords: 2\nsections:\n- {id: a, title: A, words: 1, depends_on: [b]}\n"
-         "- {id: b, title: B, words: 1, depends_on: [a]}\n", 1, "wait for one another"),
-        ("title: T\nbrief: B\nwords: 1\nsections:\n- {id: a, title: A, words: 1, depends_on: [c]}\n", 1, "not exist"),
+         "- {id: b, title: B, words: 1, depends_on: [a]}\n", 5, "wait for one another"),
+        ("title: T\nbrief: B\nwords: 1\nsections:\n- {id: a, title: A, words: 1, depends_on: [c]}\n", 5, "not exist"),
         ("title: T\nbrief: B\nwords: 2\nsections:\n- {id: a, title: A, words: 1}\n"
-         "- {id: a, title: B, words: 1}\n", 1, "the id"),
+         "- {id: a, title: B, words: 1}\n", 6, "the id"),
         ("title: T\nbrief: B\nwords: 2\nsections:\n- {id: a, title: A, words: 1, key_points: [x]}\n"
-         "- {id: b, title: B, words: 1, key_points: [X]}\n", 1, "both own"),
+         "- {id: b, title: B, words: 1, key_points: [X]}\n", 6, "both own"),
         ("title: T\nbrief: B\nwords: 2\ncolour: red\nsections:\n- {id: a, title: A, words: 2}\n", 4, "Extra"),
+        ("title: T\nbrief: B\nwords: 303\nsections:\n- {id: a, title: A, words: 300}\n"
+         "- {id: b, title: B, words: 3}\n", 6, "10 to 1,200"),
+        ("title: T\nbrief: B\nwords: 5000\nsections:\n- id: a\n  title: A\n  words: 5000\n", 7, "10 to 1,200"),
+        ("title: T\nbrief: B\nwords: 600\nsections:\n- id: a\n  title: A\n  words: 600\n  children:\n"
+         "  - {id: a.1, title: B, words: 300}\n", 7, "its parts have 300"),
         ("", 1, "valid dictionary"),
     ],
 )  # fmt: skip
