@@ -1,8 +1,9 @@
-"""Chapters side by side against one after the other, over HTTP on loopback: the same bytes, how much sooner.
+"""Chapters side by side against one after the other: the same bytes, how much sooner.
 
     python benchmarks/writing/speed.py [--words 40000] [--latency 1] [--bias 1]
 
-The server is a process of its own that answers each call after ``latency`` seconds, whatever its length.
+First counted, on a clock that stands still but for the calls: how many calls follow one another. Then timed, over HTTP
+on loopback: the server is a process of its own that answers each call after ``latency`` seconds, whatever its length.
 """
 
 from __future__ import annotations
@@ -16,12 +17,50 @@ import time
 from pathlib import Path
 
 from coa.config import Settings
+from coa.serving.base import Reply, Request
+from coa.testing import ScriptedModel
+from coa.testing.writers import biased_writer
 from coa.types import Answer
 from coa.writing.plan import Outline
 from coa.writing.run import WriteOptions, write
 
 BRIEF = "A guide to the sound, its ferries and its lights, for people who have just moved there."
 SERVER = Path(__file__).with_name("server.py")
+
+
+class Counting(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands still while anything can run and jumps to the next timer when nothing can."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        """Seconds that were slept."""
+        return self.now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:
+            self.now = max(self.now, self._scheduled[0]._when)
+        super()._run_once()
+
+
+def counted(words: int, parallel: int, bias: float) -> tuple[int, int]:
+    """Calls in all, and calls that follow one another."""
+    inner = biased_writer(bias)
+
+    async def reply(request: Request) -> Reply:
+        await asyncio.sleep(1.0)
+        return await inner.complete(request)
+
+    async def work() -> int:
+        settings = Settings(journal=False, concurrency=64, window=100_000)
+        model = ScriptedModel(reply, window=100_000)
+        return (await write(BRIEF, settings, WriteOptions(words=words, parallel=parallel), model=model)).usage.calls
+
+    loop = Counting()
+    try:
+        return loop.run_until_complete(work()), round(loop.time())
+    finally:
+        loop.close()
 
 
 async def timed(base_url: str, words: int, parallel: int) -> tuple[Answer, int, float]:
@@ -59,6 +98,9 @@ def main() -> None:
     parser.add_argument("--bias", type=float, default=1.0)
     parser.add_argument("--parallel", type=int, nargs="+", default=[8, 1])
     options = parser.parse_args()
+    for parallel in options.parallel:
+        calls, turns = counted(options.words, parallel, options.bias)
+        print(f"{parallel} at once: {calls} calls, {turns} of them one after the other: {calls / turns:.2f} times")
     command = [sys.executable, str(SERVER), "--latency", str(options.latency), "--bias", str(options.bias)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
