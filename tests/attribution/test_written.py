@@ -8,8 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 import coa
-from coa.attribution.report import trace_to_dict, trace_to_html, trace_to_text
+from coa.attribution.page import trace_to_html
+from coa.attribution.report import trace_to_dict
 from coa.attribution.run import trace_run
+from coa.attribution.terminal import trace_to_text
 from coa.cli.main import app
 from coa.config import Settings
 from coa.errors import InputChanged, UsageError
