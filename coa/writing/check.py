@@ -13,6 +13,8 @@ from coa.sentences import sentence_spans
 from coa.writing.ledger import conflicts_in
 from coa.writing.markdown import Part, faults, headings, parts, prose, without_apparatus
 from coa.writing.measure import (
+    COPIES_FAIL,
+    REPEATS_FAIL,
     copied,
     distinct,
     length_score,
@@ -27,8 +29,7 @@ from coa.writing.residue import CONTROL, ERROR, PSEUDO_HEADING
 
 COUNTS = ("words", "longwriter")
 _LENGTH_FAIL = 95.0
-_REPEATS_WARN, _REPEATS_FAIL, _TAIL_FAIL = 0.2, 0.3, 0.5
-_COPIES_WARN, _COPIES_FAIL = 0.02, 0.05
+_REPEATS_WARN, _COPIES_WARN, _TAIL_FAIL = 0.2, 0.02, 0.5
 _SAME_PARAGRAPH, _PARAGRAPH_WORDS, _SENTENCE_WORDS = 0.5, 20, 6
 _ENDINGS = tuple(".!?…\"”’')]。！？」』:|`*")
 
@@ -131,11 +132,11 @@ def _of_part(part: Part, seen: Sequence[str]) -> Iterator[Finding]:
         return Finding(check=check, where=part.title, value=value, fails=fails)
 
     if (value := repetition(body)) > _REPEATS_WARN:
-        yield found("repetition", round(value, 3), value > _REPEATS_FAIL)
+        yield found("repetition", round(value, 3), value > REPEATS_FAIL)
     if (value := loop_share(words_of(body))) > _TAIL_FAIL:
         yield found("tail_loop", round(value, 3))
     if (value := copied(body, seen)) > _COPIES_WARN:
-        yield found("copied", round(value, 3), value > _COPIES_FAIL)
+        yield found("copied", round(value, 3), value > COPIES_FAIL)
     yield from _residue(part, body)
 
 

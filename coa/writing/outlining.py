@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from coa.writing.allocate import LEAST_WORDS, MOST_WORDS, allocate
 from coa.writing.plan import Section
@@ -14,6 +16,7 @@ _LINE = re.compile(
 )
 _PARAGRAPH = re.compile(r"main point\s*:\s*(.+?)\s*-\s*word count\s*:\s*(\d+)", re.IGNORECASE)
 _TITLE = re.compile(r"^\W*title\W*[:：]\s*(.+?)\W*$", re.IGNORECASE | re.MULTILINE)
+_ARRAY = re.compile(r"\[\s*\{.*\}\s*\]", re.DOTALL)
 _MOST_CHARS = 200
 
 
@@ -36,11 +39,10 @@ def title_in(reply: str) -> str | None:
 def lines_in(reply: str) -> list[Line]:
     """The lines ``title | goal | weight | point; point`` of a reply; whatever else it says is passed over.
 
-    Lines of AgentWrite's form (``Main Point: ... - Word Count: 400``) are understood too. A title comes once.
+    Lines of AgentWrite's form (``Main Point: ... - Word Count: 400``) are understood too, and JSON. A title comes once.
     """
     found: dict[str, Line] = {}
-    for raw in reply.splitlines():
-        line = _parsed(raw)
+    for line in _objects(reply) or [_parsed(raw) for raw in reply.splitlines()]:
         if line is not None and line.title.lower() not in ("title", "total", "heading"):
             found.setdefault(line.title.lower(), line)
     return list(found.values())
@@ -56,6 +58,27 @@ def _parsed(raw: str) -> Line | None:
     weight = next((float(cell) for cell in rest if re.fullmatch(r"\d+(?:\.\d+)?", cell)), 1.0)
     points = next((cell for cell in reversed(rest) if not re.fullmatch(r"[\d.]*", cell)), "")
     return Line(title=title, goal=goal, weight=weight, points=_points(points)) if title else None
+
+
+def _objects(reply: str) -> list[Line | None]:
+    """The outline of a reply in JSON: a list of objects that have a title, wherever it stands."""
+    match = _ARRAY.search(reply)
+    try:
+        data: Any = json.loads(match[0]) if match else []
+    except (ValueError, RecursionError):
+        return []
+    entries = cast("list[Any]", data) if isinstance(data, list) else []
+    return [_from_object(cast("dict[str, Any]", entry)) for entry in entries if isinstance(entry, dict)]
+
+
+def _from_object(entry: dict[str, Any]) -> Line | None:
+    """An object's title, and of the rest what can be understood."""
+    title = _tidy(str(entry.get("title") or entry.get("heading") or ""))
+    points: Any = entry.get("points") or entry.get("key_points") or []
+    listed = "; ".join(map(str, cast("list[Any]", points))) if isinstance(points, list) else str(points)
+    weight = next((entry[name] for name in ("weight", "words") if isinstance(entry.get(name), int | float)), 1)
+    goal = _tidy(str(entry.get("goal") or entry.get("description") or ""))
+    return Line(title=title, goal=goal, weight=max(0.0, float(weight)), points=_points(listed)) if title else None
 
 
 def _points(cell: str) -> tuple[str, ...]:

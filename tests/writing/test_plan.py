@@ -60,6 +60,27 @@ def test_only_real_lines_of_a_reply_are_taken():
     assert lines_in("Sorry, I cannot do that.\n---\n| | |\n") == []
 
 
+@pytest.mark.parametrize(
+    ("reply", "titles"),
+    [
+        ('Sure!\n```json\n{"chapters": [{"title": "Ferries", "goal": "go", "weight": 3, "points": ["a", "b"]},'
+         ' {"heading": "**Lights**", "words": 900, "key_points": "c; d"}]}\n```', ["Ferries", "Lights"]),
+        ('[{"goal": "no title"}, {"title": "Storms", "weight": true, "points": {"a": 1}}]', ["Storms"]),
+        ('[{"title": "cut off", ', []),
+        ("[{" * 50_000 + "}]", []),
+        ('[{"weight": 1}]', []),
+    ],
+)  # fmt: skip
+def test_an_outline_in_json_is_understood(reply: str, titles: list[str]):
+    lines = lines_in(reply)
+    assert [line.title for line in lines] == titles
+    if titles == ["Ferries", "Lights"]:
+        assert [(line.goal, line.weight, line.points) for line in lines] == [
+            ("go", 3, ("a", "b")),
+            ("", 900, ("c", "d")),
+        ]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 9])
 def test_lines_are_fitted_to_the_number_that_is_needed(count: int):
     lines = fitted(lines_in(JUNK), count)
