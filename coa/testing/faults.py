@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from coa.testing.completions import Spoken, bound_of, completion, error_body, prompt_of, stream
+from coa.testing.completions import Spoken, bound_of, completion, embeddings, error_body, prompt_of, stream
 from coa.testing.fault import FAULTS, TRANSIENT, End, Fault, StreamFault, rate_limited
 from coa.testing.speech import Speak, speech
 from coa.testing.vendors import VENDORS, Refuse
@@ -58,6 +58,7 @@ class FaultServer:
         overflow: Whose words a refusal takes: a name in `VENDORS`, or a function.
         chars_per_token: How this server counts; 4 is near to English, 3 makes every client's estimate too low.
         models: The names that ``GET /v1/models`` lists.
+        embed: A vector for a text, for ``POST /v1/embeddings``; faults hit these requests as they do completions.
         port: Where to listen; 0 takes any free port.
 
     Attributes:
@@ -87,6 +88,7 @@ class FaultServer:
         overflow: str | Refuse = "openai",
         chars_per_token: float = 4.0,
         models: Sequence[str] = ("test",),
+        embed: Callable[[str], Sequence[float]] | None = None,
         port: int = 0,
     ) -> None:
         self.faults = faults
@@ -108,6 +110,7 @@ class FaultServer:
         self._refuse = VENDORS[overflow] if isinstance(overflow, str) else overflow
         self._chars_per_token = chars_per_token
         self._models = tuple(models)
+        self._embed = embed
         self._open: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._thread: _Thread | None = None
@@ -157,6 +160,8 @@ class FaultServer:
     async def _answer(self, received: Received, writer: asyncio.StreamWriter) -> bool:
         if received.method == "POST" and received.path.endswith("/chat/completions"):
             return await self._complete(received, writer)
+        if self._embed is not None and received.method == "POST" and received.path.endswith("/embeddings"):
+            return await self._complete(received, writer)
         if received.path.endswith("/models"):
             return await send(writer, self._listed(), _HEALTHY)
         if received.path.endswith("/stats"):
@@ -193,6 +198,8 @@ class FaultServer:
             return await send(writer, content, fault)
         if fault.status != 200:
             return await send(writer, error_body(fault), fault)
+        if self._embed is not None and "input" in body:
+            return await send(writer, embeddings(body, self._embed), fault)
         spoken = self._spoken(prompt, body, room)
         streamed = bool(body.get("stream"))
         content = stream(spoken, fault) if streamed else completion(spoken, fault)

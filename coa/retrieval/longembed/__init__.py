@@ -1,0 +1,1 @@
+"""Embedding models beyond their window: parallel windows, other positions, late chunking."""
