@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from coa.agents.closed import choice_in
@@ -223,7 +224,7 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, event
         Unread(span=Span(doc=failure.path, start=0, end=0), reason=f"{failure.error.code}: {failure.error.message}")
         for failure in session.failures
     )
-    read = outcome.coverage
+    read, task = outcome.coverage, session.task
     coverage = Coverage(chunks=read.chunks, read=read.read, skipped=read.skipped, failed=read.failed + unloaded)
     answer = Answer(
         text=outcome.text,
@@ -235,10 +236,30 @@ def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, event
         coverage=coverage,
         usage=usage,
         warnings=(*session.warnings, *events, *outcome.warnings),
-        choice=choice_in(outcome.text, session.task.choices) if session.task.choices else None,
+        choice=choice_in(outcome.text, task.choices) if task.choices else None,
         readings=outcome.readings,
     )
+    if task.batch:
+        answer = _of_batch(session, answer, outcome, events)
     return answer if session.bundle is None else session.bundle.unpacked(answer)
+
+
+def _of_batch(session: Session, first: Answer, outcome: Outcome, events: Sequence[str]) -> Answer:
+    """An answer for each question that shared the reading, and all of them as one text; the first has the usage."""
+    each: list[Answer] = []
+    for asked, came in zip(session.task.batch, (outcome, *outcome.more), strict=True):
+        each.append(
+            replace(
+                first,
+                text=came.text,
+                citations=came.citations,
+                usage=first.usage if not each else replace(Usage(), cost_usd=first.usage.cost_usd and 0.0),
+                warnings=(*session.warnings, *events, *came.warnings),
+                choice=choice_in(came.text, asked.choices) if asked.choices else None,
+            )
+        )
+    text = "\n\n".join(f"{asked.query}\n{one.text}" for asked, one in zip(session.task.batch, each, strict=True))
+    return replace(first, text=text, citations=(), batch=tuple(each))
 
 
 def check_unchanged(manifest: Manifest, documents: Sequence[Document]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from coa.config import Settings
 from coa.errors import InputNotFound, InputUnreadable, UsageError
-from coa.types import Usage
+from coa.types import Asked, Task, Usage
 
 _HINT = 'Each line is a JSON object with a text: {"id": "q1", "question": "Who kept the light?"}'
 
@@ -82,3 +83,25 @@ def left_after(settings: Settings, spent: Usage) -> Settings:
     if settings.max_cost is not None and spent.cost_usd is not None:
         changes["max_cost"] = max(0.0, settings.max_cost - spent.cost_usd)
     return settings.model_copy(update=changes)
+
+
+def batched(questions: Sequence[Question], size: int, kind: Task) -> list[tuple[tuple[Question, ...], Task]]:
+    """The questions in groups that share a reading, each with its task; ``kind`` says how to answer.
+
+    Raises:
+        UsageError: the size is none, or each question has follow-up questions of its own.
+    """
+    if size < 1:
+        raise UsageError(f"{size} questions cannot share a reading", hint="Give --batch 1 or more.")
+    if size > 1 and kind.rounds is not None:
+        raise UsageError("follow-up questions share no reading", hint="Leave --batch out, or --rounds.")
+    groups = [tuple(questions[start : start + size]) for start in range(0, len(questions), size)]
+    return [(group, _shared(group, kind)) for group in groups]
+
+
+def _shared(group: tuple[Question, ...], kind: Task) -> Task:
+    asked = tuple(Asked(query=question.text, choices=question.choices or kind.choices) for question in group)
+    if len(asked) == 1:
+        return replace(kind, query=asked[0].query, choices=asked[0].choices)
+    listed = "\n".join(f"{number}. {question.text}" for number, question in enumerate(group, 1))
+    return replace(kind, query=listed, choices=(), batch=asked)

@@ -44,6 +44,7 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
         },
         "warnings": list(answer.warnings),
         **({} if answer.choice is None else {"choice": asdict(answer.choice)}),
+        **({"batch": [answer_to_dict(each) for each in answer.batch]} if answer.batch else {}),
         **({"readings": [asdict(reading) for reading in answer.readings]} if answer.readings else {}),
         **({"steps": [asdict(step) for step in answer.steps]} if answer.steps else {}),
     }
@@ -64,28 +65,33 @@ def answer_from_json(text: str) -> Answer:
 
     try:
         data: dict[str, Any] = json.loads(text)
-        coverage, usage = data["coverage"], data["usage"]
-        return Answer(
-            text=data["text"],
-            status=data["status"],
-            run_id=data["run_id"],
-            model=data["model"],
-            documents=tuple(Source(**source) for source in data["documents"]),
-            citations=tuple(_citation_from(citation) for citation in data["citations"]),
-            coverage=Coverage(
-                chunks=coverage["chunks"],
-                read=coverage["read"],
-                skipped=tuple(_unread_from(unread) for unread in coverage["skipped"]),
-                failed=tuple(_unread_from(unread) for unread in coverage["failed"]),
-            ),
-            usage=Usage(**usage),
-            warnings=tuple(data["warnings"]),
-            choice=_choice_from(data.get("choice")),
-            readings=tuple(Reading(**reading) for reading in data.get("readings", ())),
-            steps=tuple(Step(**step) for step in data.get("steps", ())),
-        )
+        return _answer_from(data)
     except (ValueError, KeyError, TypeError):
         raise RunNotFound("the run's answer is damaged", hint="Take the run up again: coa resume RUN") from None
+
+
+def _answer_from(data: dict[str, Any]) -> Answer:
+    coverage, usage = data["coverage"], data["usage"]
+    return Answer(
+        text=data["text"],
+        status=data["status"],
+        run_id=data["run_id"],
+        model=data["model"],
+        documents=tuple(Source(**source) for source in data["documents"]),
+        citations=tuple(_citation_from(citation) for citation in data["citations"]),
+        coverage=Coverage(
+            chunks=coverage["chunks"],
+            read=coverage["read"],
+            skipped=tuple(_unread_from(unread) for unread in coverage["skipped"]),
+            failed=tuple(_unread_from(unread) for unread in coverage["failed"]),
+        ),
+        usage=Usage(**usage),
+        warnings=tuple(data["warnings"]),
+        choice=_choice_from(data.get("choice")),
+        readings=tuple(Reading(**reading) for reading in data.get("readings", ())),
+        steps=tuple(Step(**step) for step in data.get("steps", ())),
+        batch=tuple(_answer_from(each) for each in data.get("batch", ())),
+    )
 
 
 def render_text(answer: Answer) -> str:

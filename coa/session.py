@@ -18,7 +18,7 @@ from coa.documents import Document, LoadFailure, load_all
 from coa.errors import UsageError
 from coa.events import Emit
 from coa.forecast import Alternative, Plan, seconds_of
-from coa.pipelines.answering import reopening
+from coa.pipelines.answering import closing, reopening
 from coa.pipelines.base import Calls, Job, Pipeline
 from coa.pipelines.choosing import choose, side_by_side
 from coa.pipelines.likeness import Measure, vectors
@@ -136,10 +136,12 @@ class Session:
     def _asked(self, pipeline: Pipeline) -> Calls:
         """What a pipeline asks, and what the manager may have read again."""
         calls = pipeline.estimate(self.chunks, self.window)
+        questions = len(self.task.batch) or 1
+        calls = calls.plus(closing(self.window), times=questions - 1)
         if not self.ctx.reopen or self.settings.topology in ("single", "merge"):
             return calls
         readings = len(pipeline.ways(self.order)) if isinstance(pipeline, MultiPath) else 1
-        return calls.plus(reopening(self.ctx.reopen, self.window), times=readings)
+        return calls.plus(reopening(self.ctx.reopen, self.window), times=readings * questions)
 
     async def close(self) -> None:
         """Close the connections of all models."""
@@ -210,7 +212,13 @@ async def prepare(
         choice = choose(chunks, window, settings.deadline, every_pipeline())
         settings = settings.model_copy(update={"topology": choice.topology})
         said = (f"topology {choice.topology}: {choice.reason}",)
+    if task.batch and settings.topology == "single":
+        settings = settings.model_copy(update={"topology": "chain"})
     pipeline = resolve_pipeline(settings.topology)
+    if task.batch and (several is not None or settings.topology == "merge"):
+        raise UsageError(
+            "questions that share a reading have no --paths and no topology merge", hint="Leave --batch out."
+        )
     if several is not None and settings.topology == "merge":
         raise UsageError("merge is a vote already and has no --paths", hint="Use --topology chain with --paths.")
     if several is not None and several.number(len(chunks)) > 1:

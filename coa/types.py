@@ -177,7 +177,8 @@ class Answer:
     """The result of a pipeline: text, evidence, and the truth about what was read and what it cost.
 
     ``choice`` is there when the question was a closed one, ``readings`` when the documents were read in several ways,
-    ``steps`` when follow-up questions were asked.
+    ``steps`` when follow-up questions were asked,
+    ``batch`` when several questions shared the reading: an answer for each, in their order, the usage with the first.
     """
 
     text: str
@@ -192,6 +193,7 @@ class Answer:
     choice: Choice | None = None
     readings: tuple[Reading, ...] = ()
     steps: tuple[Step, ...] = ()
+    batch: tuple[Answer, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``--json`` prints: plain dicts, lists, strings and numbers."""
@@ -218,6 +220,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One of several questions that share a reading; a closed one has ``choices``."""
+
+    query: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What to do with the documents.
 
@@ -233,6 +243,7 @@ class Task:
         rounds: Follow-up questions at most, each with ``retrieve`` more tokens of passages, all in one prompt; None
             lets a chain read the passages.
         shots: Worked examples for these prompts.
+        batch: Questions that share one reading; ``query`` then lists them all, for the workers.
     """
 
     kind: Literal["summary", "qa", "verify", "complete", "aggregate", "trace", "write", "rerank"]
@@ -243,6 +254,7 @@ class Task:
     retrieve: int | None = None
     rounds: int | None = None
     shots: tuple[Shot, ...] = ()
+    batch: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ def ask(
     retrieve: o.Retrieve = None,
     rounds: o.Rounds = None,
     shots: o.Shots = None,
+    batch: o.Batch = None,
 ) -> None:
     """Answer a question about documents, with citations."""
     closed = ("yes", "no") if yes_no else _choices(choices)
@@ -50,8 +51,10 @@ def ask(
         if tracing.wanted:
             raise UsageError("answers to a file of questions are traced one by one", hint="Use coa trace RUN.")
         kind = Task(kind="qa", words=words, choices=closed, retrieve=retrieve, rounds=rounds, shots=_shots(shots))
-        ask_all(files, questions, kind, options.settings(), manner)
+        ask_all(files, questions, kind, options.settings(), manner, batch=1 if batch is None else batch)
         return
+    if batch is not None:
+        raise UsageError("one question is no batch", hint="Give --questions FILE.jsonl too.")
     *sources, question = files
     if not sources:
         what = "a question" if Path(question).exists() else "a document"

@@ -20,6 +20,9 @@ Words = Annotated[int | None, typer.Option(help="Length to aim at.")]
 Questions = Annotated[
     str | None, typer.Option(metavar="FILE.jsonl", help="Questions, one JSON object a line; all else are documents.")
 ]
+Batch = Annotated[
+    int | None, typer.Option(metavar="N", help="Of --questions: N of them share one reading of the documents.")
+]
 Choices = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="A closed question: the answer is one of these (or A|B).")
 ]

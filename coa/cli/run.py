@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -127,37 +126,37 @@ def _verdict(result: Verification) -> str:
     return f"{result.verdict.upper()}: {result.claim}\n{without_head(text) if text else text}"
 
 
-def ask_all(sources: list[str], path: str, kind: Task, settings: Settings, manner: Manner) -> None:
+def ask_all(sources: list[str], path: str, kind: Task, settings: Settings, manner: Manner, *, batch: int = 1) -> None:
     """Ask the questions of a file one after the other, and print one JSON object a line, or texts one below the other.
 
-    ``kind`` says how to answer each. The limits of the settings hold for all of them together. Asked again, answered
-    questions cost nothing.
+    ``kind`` says how to answer each; ``batch`` of them share a reading. The limits of the settings hold for all of them
+    together. Asked again, answered questions cost nothing.
     """
     from coa import api
     from coa.cli.again import keeping
-    from coa.questions import left_after, read_questions
+    from coa.questions import batched, left_after, read_questions
     from coa.report import answer_to_json, render_text
 
     if manner.dry_run:
         raise UsageError("a file of questions has no --dry-run", hint="Try one of them with `coa plan ask`.")
-    questions = read_questions(path)
+    groups = batched(read_questions(path), batch, kind)
     say_no_model(settings, manner)
     stdin, kept = _ReadOnce(), keeping(settings)
     printed: list[str] = []
     partial = False
-    for question in questions:
-        task = replace(kind, query=question.text, choices=question.choices or kind.choices)
+    for questions, task in groups:
         answer = watched(
             lambda emit, task=task, left=settings: api.run(task, sources, left, emit=kept(emit), stdin=stdin),
             manner.quiet,
         )
         settings = left_after(settings, answer.usage)
         partial = partial or answer.status == "partial"
-        if manner.json:
-            found = {"id": question.id, "question": question.text, "answer": json.loads(answer_to_json(answer))}
-            printed.append(as_json(found))
-        else:
-            printed.append(f"{question.id}: {question.text}\n{render_text(answer)}\n")
+        for question, each in zip(questions, answer.batch or (answer,), strict=True):
+            if manner.json:
+                found = {"id": question.id, "question": question.text, "answer": json.loads(answer_to_json(each))}
+                printed.append(as_json(found))
+            else:
+                printed.append(f"{question.id}: {question.text}\n{render_text(each)}\n")
     write_result("".join(printed), manner.output)
     if partial:
         raise typer.Exit(PARTIAL)

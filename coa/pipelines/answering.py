@@ -17,6 +17,7 @@ from coa.pipelines.base import Calls, Job
 from coa.pipelines.order import closeness
 from coa.pipelines.reading import State, read_chunk, shrink
 from coa.pipelines.window import Window, divide
+from coa.runtime.together import together
 from coa.types import Evidence, Notes
 
 
@@ -42,9 +43,29 @@ async def answer(notes: Notes, window: Window, job: Job) -> Answered:
     return Answered(text=text, notes=state.notes, dropped=state.dropped)
 
 
+async def answers(notes: Notes, window: Window, job: Job) -> list[Answered]:
+    """One answer, or one for each of the questions that share the reading, side by side."""
+    task = job.ctx.task
+    if not task.batch:
+        return [await answer(notes, window, job)]
+    alone = [replace(task, query=each.query, choices=each.choices, batch=()) for each in task.batch]
+    return await together([_alone(notes, window, replace(job, ctx=replace(job.ctx, task=each))) for each in alone])
+
+
+async def _alone(notes: Notes, window: Window, job: Job) -> Answered:
+    """An answer to one of several questions, whose prompt is not as long as that of all of them."""
+    own = divide(window.size, job.ctx)
+    return await answer(notes, replace(window, manager=own.manager, answer=own.answer), job)
+
+
 def can_reopen(job: Job) -> bool:
     """Whether the manager may have parts read again: questions and claims only."""
     return job.ctx.reopen > 0 and job.ctx.task.kind in ("qa", "verify")
+
+
+def closing(window: Window) -> Calls:
+    """What one more question over the same reading adds, at most: a turn of the manager beside the others."""
+    return Calls(calls=1, serial=0, prompt_tokens=window.manager + window.notes, completion_tokens=window.answer)
 
 
 def reopening(k: int, window: Window) -> Calls:

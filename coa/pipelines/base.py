@@ -45,6 +45,7 @@ class Outcome:
     Attributes:
         sample: Of several readings, the index of the one that the text is from: `Request.sample` of its calls.
         readings: All of several readings.
+        more: Where several questions shared the reading, what came of those after the first.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     sample: int = 0
     readings: tuple[Reading, ...] = ()
+    more: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from coa.agents.citing import Cited, cite, listed
 from coa.errors import InvalidReply
 from coa.events import StepDone
-from coa.pipelines.answering import answer
+from coa.pipelines.answering import Answered, answers
 from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window, divide
@@ -34,6 +34,7 @@ class ChainState(TypedDict, total=False):
     forgotten: int
     unread: list[dict[str, Any]]
     text: str
+    more: list[dict[str, Any]]
 
 
 class ChainOfAgents:
@@ -97,6 +98,7 @@ def outcome(state: ChainState, job: Job) -> Outcome:
         citations=cited.citations,
         coverage=Coverage(chunks=len(job.chunks), read=read_whole(failed, job), failed=failed),
         warnings=_warnings(state, cited),
+        more=tuple(outcome(cast("ChainState", {**state, **each, "more": []}), job) for each in state.get("more", [])),
     )
 
 
@@ -133,11 +135,20 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
 async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
     check_read([_unread(item) for item in state.get("unread", [])], job)
-    done = await answer(notes_of(state), window_of_state(state, job), job)
+    done = await answers(notes_of(state), window_of_state(state, job), job)
     event = StepDone(done=len(job.chunks) + 1, steps=len(job.chunks) + 1, usage=job.usage(), outcome="answered")
     job.emit(event)
     runtime.stream_writer(event)
-    return {"text": done.text, "notes": asdict(done.notes), "dropped": state.get("dropped", 0) + done.dropped}
+    return answered(state, done)
+
+
+def answered(state: ChainState, done: Sequence[Answered]) -> ChainState:
+    """What the manager's answers change in the state: the first stands in it, the others behind it."""
+    first, *others = [
+        {"text": each.text, "notes": asdict(each.notes), "dropped": state.get("dropped", 0) + each.dropped}
+        for each in done
+    ]
+    return cast("ChainState", {**first, "more": others})
 
 
 def check_read(unread: Sequence[Unread], job: Job) -> None:

@@ -17,9 +17,9 @@ from functools import cached_property
 from typing import Any
 
 from coa.events import StepDone
-from coa.pipelines.answering import answer
+from coa.pipelines.answering import answers
 from coa.pipelines.base import Calls, Job, Outcome
-from coa.pipelines.chain import ChainState, check_read, notes_of, outcome, window_of_state
+from coa.pipelines.chain import ChainState, answered, check_read, notes_of, outcome, window_of_state
 from coa.pipelines.merging import (
     Lost,
     all_at_once,
@@ -138,12 +138,12 @@ class SideBySide:
 
 async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
-    done = await answer(notes_of(state), window_of_state(state, job), job)
+    done = await answers(notes_of(state), window_of_state(state, job), job)
     steps = len(job.chunks) + 1
     event = StepDone(done=steps, steps=steps, usage=job.usage(), outcome="answered")
     job.emit(event)
     runtime.stream_writer(event)
-    return {"text": done.text, "notes": asdict(done.notes), "dropped": state.get("dropped", 0) + done.dropped}
+    return answered(state, done)
 
 
 def tree() -> SideBySide:

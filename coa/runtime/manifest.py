@@ -49,6 +49,7 @@ def run_id_of(task: Task, documents: Sequence[Source], *, settings: Sequence[str
             str(task.words),
             *([str(task.place)] if task.place else []),
             *([repr(task.choices)] if task.choices else []),
+            *([repr(task.batch)] if task.batch else []),
             *([f"retrieve {task.retrieve}"] if task.retrieve else []),
             *([f"rounds {task.rounds} {task.shots!r}"] if task.rounds is not None else []),
             *(f"{source.id} {source.sha256}" for source in documents),
