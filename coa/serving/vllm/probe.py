@@ -132,7 +132,9 @@ def _get(asked: str | Request, seconds: float = _SECONDS) -> str:
             return response.read(_MOST_BYTES).decode("utf-8", "replace")
     except (URLError, HTTPException, OSError) as error:
         url = asked if isinstance(asked, str) else asked.full_url
-        raise ProviderUnavailable(f"{url} does not answer ({error})") from None
+        raise ProviderUnavailable(
+            f"{url} does not answer ({error})", hint="Check the address, and that a server runs there: coa vllm MODEL."
+        ) from None
 
 
 def _optional(url: str) -> str:

@@ -294,6 +294,15 @@ def test_the_command_shows_what_it_would_run():
     assert "--max-model-len 2048" in done.stdout and done.stdout.strip().endswith("--dtype float32")
 
 
+def test_a_tiny_model_is_made_and_gone_again():
+    pytest.importorskip("tokenizers")
+    pytest.importorskip("safetensors")
+    done = CliRunner().invoke(app, ["vllm", "--tiny", "--profile", "lserve", "--dry-run"])
+    words = shlex.split(done.stdout)
+    assert done.exit_code == 0 and words[words.index("--served-model-name") + 1] == "tiny"
+    assert not Path(words[words.index("--model") + 1]).exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything(python: str, port: int, tmp_path: Path, number: signal.Signals):
     log = tmp_path / "log"
