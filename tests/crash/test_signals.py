@@ -67,6 +67,7 @@ def test_a_stopped_run_keeps_the_reply_on_its_way_and_nothing_is_paid_twice(
         assert server.hits == usage["calls"] + usage["calls_from_journal"]
 
 
+@pytest.mark.slow
 def test_a_second_signal_does_not_wait(book: Path) -> None:
     with FaultServer("facts", faults=[FAULTS["hang"]] * 9) as server:
         process = started(ask(book, server))
@@ -79,6 +80,7 @@ def test_a_second_signal_does_not_wait(book: Path) -> None:
         assert "coa resume ask-" in err and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_does_not_keep_a_stopped_run(book: Path) -> None:
     with FaultServer("facts", faults=[FAULTS["hang"]] * 9) as server:
         process = started(ask(book, server))
@@ -131,6 +133,7 @@ def test_a_full_disk_ends_the_run_and_what_was_paid_for_stays(book: Path) -> Non
         assert server.hits - paid == usage["calls"] and paid - kept <= 1
 
 
+@pytest.mark.slow
 def test_a_run_directory_that_cannot_be_written_is_said_before_anything_is_sent(book: Path) -> None:
     with FaultServer("facts") as server:
         done = subprocess.run(ask(book, server, "--run-dir", "/proc/runs"), capture_output=True, text=True)

@@ -350,3 +350,24 @@ def test_names_that_no_system_can_open_are_unreadable_or_not_there(tmp_path: Pat
         load(tmp_path / "none")
     with pytest.raises(InputUnreadable, match="is a folder"):
         load(tmp_path)
+
+
+def test_a_folder_that_is_refused_does_not_stop_what_comes_after_it(tmp_path: Path):
+    tree(tmp_path, "many/a.txt", "many/b.txt", "one/c.txt")
+    loaded = load_all([tmp_path / "many", tmp_path / "one"], limits=Limits(files=1))
+    assert [document.id for document in loaded.documents] == ["c.txt"] and len(loaded.failures) == 1
+
+
+def test_four_bytes_are_enough_for_utf16():
+    assert decode(b"A\x00B\x00").text == "AB"
+
+
+@pytest.mark.parametrize(("zeros", "wide"), [(3, False), (5, True)])
+def test_four_in_ten_zeros_make_utf16_in_the_other_order_too(zeros: int, wide: bool):
+    data = b"".join(bytes((0 if n < zeros else 66, 65 + n)) for n in range(10))
+    assert (len(decode(data).text) == 10) is wide
+
+
+def test_text_that_is_mostly_no_ascii_is_not_taken_for_windows_western():
+    russian = "Смотритель зажёг маяк на закате и записал погоду в журнал. " * 20
+    assert decode(russian.encode("cp1251")).text == russian

@@ -90,7 +90,9 @@ def request(n: int) -> Request:
     return Request(messages=(Message(role="user", content=f"Question {n}"),), role="worker", max_tokens=10)
 
 
-@pytest.mark.parametrize("concurrency", [1, 8, 16, 32, 64, 256])
+@pytest.mark.parametrize(
+    "concurrency", [16, 256, *(pytest.param(few, marks=pytest.mark.slow) for few in (1, 8, 32, 64))]
+)
 def test_the_limit_settles_where_the_server_bears_it(concurrency: int) -> None:
     calls = 1000
 
