@@ -16,27 +16,37 @@ class _Asked(Protocol):
     """What is asked of a model; `coa.pipelines.base.Calls` is one."""
 
     @property
+    def calls(self) -> int: ...
+
+    @property
+    def serial(self) -> int: ...
+
+    @property
     def prompt_tokens(self) -> int: ...
 
     @property
     def completion_tokens(self) -> int: ...
 
 
-def seconds_of(calls: _Asked) -> float:
-    """About how long calls take one after the other, at the assumed speeds."""
-    return calls.prompt_tokens / PROMPT_TOKENS_PER_SECOND + calls.completion_tokens / REPLY_TOKENS_PER_SECOND
+def seconds_of(asked: _Asked, concurrency: int = 1) -> float:
+    """About how long calls take at the assumed speeds: their critical path, or longer where few may be in flight."""
+    work = asked.prompt_tokens / PROMPT_TOKENS_PER_SECOND + asked.completion_tokens / REPLY_TOKENS_PER_SECOND
+    rounds = max(asked.serial, -(-asked.calls // concurrency))
+    return work * rounds / max(1, asked.calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """What another topology would cost, at most; ``serial_calls`` must wait for one another."""
+    """What another way of reading would cost, at most; ``serial_calls`` must wait for one another."""
 
     topology: str
+    paths: str
     calls: int
     serial_calls: int
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,7 @@ class Plan:
     window: int
     topology: str
     order: str
+    paths: str = "one"
     documents: tuple[Source, ...]
     chunks: int
     calls: int

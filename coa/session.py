@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,14 +22,16 @@ from coa.pipelines.answering import closing, reopening
 from coa.pipelines.base import Calls, Job, Pipeline
 from coa.pipelines.choosing import choose, side_by_side
 from coa.pipelines.likeness import Measure, vectors
+from coa.pipelines.merge import Merge
 from coa.pipelines.multipath import MultiPath
 from coa.pipelines.order import Parts, resolve_order
-from coa.pipelines.paths import parse_paths
+from coa.pipelines.paths import ONE, parse_paths
 from coa.pipelines.registry import AUTO, every_pipeline, resolve_pipeline
 from coa.pipelines.selecting import check_selection
+from coa.pipelines.single import Single
 from coa.pipelines.window import Window, divide, usable_size
 from coa.prompts import prompts_of
-from coa.runtime.prices import price_for
+from coa.runtime.prices import Price, price_for
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import is_assumed, window_of
@@ -43,6 +45,7 @@ SourceLike = str | Path | Document
 ReadStdin = Callable[[], bytes]
 
 _MOST_CHOICES = 26
+_SHOWN_PATHS = ("bidirectional", "self-consistency:5", "permutations:5")
 DEFAULT_WINDOW = 16_384
 """Models read 8k to 16k tokens at a time better than more (arXiv 2406.02818, section 5 on context windows)."""
 
@@ -110,6 +113,7 @@ class Session:
             window=self.window_tokens,
             topology=self.settings.topology,
             order=self.settings.order,
+            paths=self.settings.paths if isinstance(self.pipeline, MultiPath) else ONE,
             documents=tuple(document.source for document in self.documents),
             chunks=len(self.chunks),
             calls=calls.calls,
@@ -117,28 +121,44 @@ class Session:
             prompt_tokens=calls.prompt_tokens,
             completion_tokens=calls.completion_tokens,
             cost_usd=None if price is None else price.cost(calls.prompt_tokens, calls.completion_tokens),
-            seconds=None if self.model.name.startswith("offline") else seconds_of(calls),
+            seconds=self._seconds(calls),
             warnings=self.warnings,
             failures=tuple(f"{failure.path}: {failure.error.message}" for failure in self.failures),
-            alternatives=tuple(
-                Alternative(
-                    topology=name,
-                    calls=asked.calls,
-                    serial_calls=asked.serial,
-                    prompt_tokens=asked.prompt_tokens,
-                    completion_tokens=asked.completion_tokens,
-                    cost_usd=None if price is None else price.cost(asked.prompt_tokens, asked.completion_tokens),
-                )
-                for name, asked in side_by_side(self.chunks, self.window, every_pipeline())
-            ),
+            alternatives=tuple(self._alternatives(price)),
         )
+
+    def _alternatives(self, price: Price | None) -> Iterator[Alternative]:
+        """All topologies read once, and the chosen one in several ways."""
+        ways = {(name, ONE): pipeline for name, pipeline in every_pipeline().items()}
+        if len(self.chunks) > 1 and self.settings.topology not in ("single", "merge") and not self.task.batch:
+            for paths in _SHOWN_PATHS:
+                several = parse_paths(paths)
+                assert several is not None
+                inner = resolve_pipeline(self.settings.topology)
+                ways[self.settings.topology, paths] = MultiPath(inner, several, self.settings.select)
+        for name, asked in side_by_side({f"{one} {other}": each for (one, other), each in ways.items()}, self._asked):
+            topology, paths = name.split(" ")
+            yield Alternative(
+                topology=topology,
+                paths=paths,
+                calls=asked.calls,
+                serial_calls=asked.serial,
+                prompt_tokens=asked.prompt_tokens,
+                completion_tokens=asked.completion_tokens,
+                cost_usd=None if price is None else price.cost(asked.prompt_tokens, asked.completion_tokens),
+                seconds=self._seconds(asked),
+            )
+
+    def _seconds(self, calls: Calls) -> float | None:
+        """At the assumed speeds; None for models that run here."""
+        return None if self.model.name.startswith("offline") else seconds_of(calls, self.settings.concurrency)
 
     def _asked(self, pipeline: Pipeline) -> Calls:
         """What a pipeline asks, and what the manager may have read again."""
         calls = pipeline.estimate(self.chunks, self.window)
         questions = len(self.task.batch) or 1
         calls = calls.plus(closing(self.window), times=questions - 1)
-        if not self.ctx.reopen or self.settings.topology in ("single", "merge"):
+        if not self.ctx.reopen or isinstance(pipeline, Single | Merge):
             return calls
         readings = len(pipeline.ways(self.order)) if isinstance(pipeline, MultiPath) else 1
         return calls.plus(reopening(self.ctx.reopen, self.window), times=readings * questions)
@@ -209,7 +229,7 @@ async def prepare(
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
     said: tuple[str, ...] = ()
     if settings.topology == AUTO:
-        choice = choose(chunks, window, settings.deadline, every_pipeline())
+        choice = choose(chunks, window, settings.deadline, every_pipeline(), settings.concurrency)
         settings = settings.model_copy(update={"topology": choice.topology})
         said = (f"topology {choice.topology}: {choice.reason}",)
     if task.batch and settings.topology == "single":

@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coa import aio
-from coa.events import Event, RunFinished
+from coa.events import Emit, Event, RunFinished
 from coa.session import SourceLike
 from coa.types import Answer
 
-__all__ = ["ask", "complete", "summarize"]
+if TYPE_CHECKING:
+    from coa.aggregation.schema import SchemaLike
+
+__all__ = ["aggregate", "ask", "complete", "summarize", "verify"]
 
 
 async def summarize(source: SourceLike | Sequence[SourceLike], **options: Any) -> AsyncIterator[Event]:
@@ -34,6 +37,29 @@ async def complete(repo: str | Path, *, file: str | Path, line: int, **options: 
     """Events of `coa.complete`; the last one is `coa.events.RunFinished`."""
     given: dict[str, Any] = {"file": file, "line": line, **_streamed(options)}
     async for event in _events(lambda emit: aio.complete(repo, on_event=emit, **given)):
+        yield event
+
+
+async def verify(source: SourceLike | Sequence[SourceLike], claim: str, **options: Any) -> AsyncIterator[Event]:
+    """Events of `coa.verify` for one claim; `coa.verification.verdict_of` makes a verdict of the last one's answer."""
+
+    async def start(emit: Emit) -> Answer:
+        (found,) = await aio.verify(source, claim, on_event=emit, **_streamed(options))
+        return found.answer
+
+    async for event in _events(start):
+        yield event
+
+
+async def aggregate(
+    source: SourceLike | Sequence[SourceLike], schema: SchemaLike, **options: Any
+) -> AsyncIterator[Event]:
+    """Events of `coa.aggregate`; the last one's answer has the figures as text."""
+
+    async def start(emit: Emit) -> Answer:
+        return (await aio.aggregate(source, schema, on_event=emit, **_streamed(options))).answer
+
+    async for event in _events(start):
         yield event
 
 

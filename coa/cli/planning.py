@@ -21,13 +21,13 @@ def render_plan(plan: Plan, *, as_json: bool) -> str:
     rows = [
         ("documents", ", ".join(f"{source.path} ({source.chars:,} characters)" for source in plan.documents)),
         ("model", f"{plan.model}, window {plan.window:,} tokens, counted with {plan.tokenizer}"),
-        ("reading", f"{plan.chunks} parts, topology {plan.topology}, order {plan.order}"),
+        ("reading", f"{plan.chunks} parts, topology {plan.topology}, order {plan.order}, paths {plan.paths}"),
         ("calls", f"{plan.calls}, of which {plan.serial_calls} must wait for one another"),
         ("tokens", f"{plan.prompt_tokens:,} in, {plan.completion_tokens:,} out, at most"),
         *((f"  {stage.name}", _stage(stage)) for stage in plan.stages),
         ("cost", cost),
         ("time", time),
-        *(("or", _alternative(other)) for other in plan.alternatives if other.topology != plan.topology),
+        *(("or", _alternative(other)) for other in plan.alternatives if not _is_chosen(other, plan)),
         *(("warning", warning) for warning in plan.warnings),
         *(("not loaded", failure) for failure in plan.failures),
     ]
@@ -39,9 +39,15 @@ def _stage(stage: Stage) -> str:
     return f"{stage.calls} calls, {stage.prompt_tokens:,} tokens in, {stage.completion_tokens:,} out{cost}"
 
 
+def _is_chosen(other: Alternative, plan: Plan) -> bool:
+    return (other.topology, other.paths) == (plan.topology, plan.paths)
+
+
 def _alternative(other: Alternative) -> str:
     cost = "" if other.cost_usd is None else f", {other.cost_usd:.4f} USD"
+    paths = "" if other.paths == "one" else f" --paths {other.paths}"
+    time = "" if other.seconds is None else f", about {other.seconds:.0f} s"
     return (
-        f"--topology {other.topology}: {other.calls} calls, {other.serial_calls} one after the other, "
-        f"{other.prompt_tokens:,} tokens in, {other.completion_tokens:,} out{cost}"
+        f"--topology {other.topology}{paths}: {other.calls} calls, {other.serial_calls} one after the other, "
+        f"{other.prompt_tokens:,} tokens in, {other.completion_tokens:,} out{cost}{time}"
     )

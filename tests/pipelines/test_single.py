@@ -60,7 +60,7 @@ async def test_a_server_that_takes_less_gets_the_chain(book: Path):
     [
         (65_536, {}, "single", "fits into one prompt"),
         (2_048, {}, "chain", "may have to do with each other"),
-        (2_048, {"deadline": 20.0}, "tree", "one after the other would take"),
+        (2_048, {"deadline": 2.0}, "tree", "one after the other would take"),
     ],
 )
 async def test_auto_chooses_and_says_why(window: int, options: dict, topology: str, reason: str):
