@@ -96,8 +96,9 @@ def main() -> None:
 
     for tau in (0.99, 0.95, 0.9):
         row(f"XAttention, tau {tau}", SparseConfig(method="xattention", tau=tau, **SMALL))
-    exact = SparseConfig(method="xattention", tau=0.99, **{**SMALL, "stride": 1})
-    row("the same with true sums of blocks (stride 1), tau 0.99", exact)
+    for stride, tau in ((2, 0.99), (1, 0.99), (1, 0.95), (1, 0.9)):
+        config = SparseConfig(method="xattention", tau=tau, **{**SMALL, "stride": stride})
+        row(f"XAttention, stride {stride}{' (true sums)' if stride == 1 else ''}, tau {tau}", config)
     for share in (0.25, 0.5, 0.75):
         config = SparseConfig(method="streaming", heads_file=str(heads), streaming_share=share, **SMALL)
         row(f"{share:.0%} of the KV heads streaming", config)

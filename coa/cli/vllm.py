@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +31,9 @@ def vllm(
     ] = None,
     profile: Annotated[str, typer.Option(help="dense, xattention, streaming, quest or lserve.")] = "dense",
     heads: Annotated[Path | None, typer.Option(help="Table of heads: which may stream.")] = None,
+    tau: Annotated[float | None, typer.Option(help="xattention, lserve: share of the attention that is kept.")] = None,
+    stride: Annotated[int | None, typer.Option(help="xattention, lserve: tokens folded into one row.")] = None,
+    budget: Annotated[int | None, typer.Option(help="quest, lserve: tokens seen while writing.")] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="A random model made on the spot, named tiny.")] = False,
     context: Annotated[int | None, typer.Option(help="Tokens of prompt and reply together.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -51,14 +55,17 @@ def vllm(
     if check is not None:
         _check(check, json, profile)
     elif given[:1] == ["plan"] and len(given) == 2:
-        asked = Asked(
+        planned = Asked(
             context=context, gpu=gpu, gpus=gpus, kv=kv, streaming=streaming_heads, host_memory=host_memory * 1e9
         )
-        write_result(plan(given[1], asked, json))
+        write_result(plan(given[1], planned, json))
     elif tiny or (given and given[0] != "plan"):
         with tempfile.TemporaryDirectory(prefix="coa-tiny-") as folder:
             made = Path(folder) if tiny else None
-            _start(_launch(given, made, profile, context, host, port, wait, heads), log, dry_run)
+            launch = _launch(given, made, profile, context, host, port, wait, heads)
+            asked = {"tau": tau, "stride": stride, "budget": budget}
+            settings = {name: value for name, value in asked.items() if value is not None}
+            _start(replace(launch, settings=settings), log, dry_run)
     else:
         raise UsageError("no model was given", hint="coa vllm MODEL, coa vllm plan MODEL, or coa vllm --check URL")
 

@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from coa.errors import MissingExtra, ProviderUnavailable
+from coa.errors import MissingExtra, ProviderUnavailable, UsageError
 from coa.serving.sparse.config import SparseConfig
 from coa.serving.vllm.arithmetic import preset
 from coa.serving.vllm.diagnosis import why
@@ -34,6 +35,7 @@ class Launch:
     Attributes:
         model: A model's folder, or its name on a hub.
         profile: A name in `coa.serving.vllm.profiles`.
+        settings: Of the profile's sparse method, in place of its own: ``tau``, ``stride``, ``budget``.
         heads: A table of heads for the profiles that let some stream.
         name: What clients call the model; default is ``model`` itself.
         extra: More arguments for vLLM.
@@ -46,6 +48,7 @@ class Launch:
     port: int = 8000
     wait: float = 900.0
     heads: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name: str | None = None
     extra: tuple[str, ...] = ()
 
@@ -54,9 +57,12 @@ class Launch:
         """The sparse method that the profile asks for.
 
         Raises:
-            UsageError: no such profile, or a table of heads is missing.
+            UsageError: no such profile, a table of heads is missing, or a setting makes no sense.
         """
-        return sparse_for(self.profile, self.model, self.heads)
+        config = sparse_for(self.profile, self.model, self.heads)
+        if config is None and self.settings:
+            raise UsageError(f"the profile {self.profile!r} has nothing to set", hint="Give a sparse --profile.")
+        return replace(config, **self.settings) if config is not None else None
 
     def command(self, found: Interpreter) -> list[str]:
         """What is run.

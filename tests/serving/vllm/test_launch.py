@@ -181,6 +181,17 @@ def test_a_known_model_gets_what_it_needs_unless_the_user_says_otherwise():
     assert '"rope_type": "linear"' in shlex.join(Launch(model="Giraffe-v2-13b-32k").command(found))
 
 
+def test_the_knobs_of_a_profile_reach_the_workers():
+    launch = Launch(model="tiny", profile="xattention", settings={"tau": 0.95, "stride": 4})
+    config = SparseConfig.from_json(launch.environment(Interpreter(python="python"), Path("r"))[CONFIG_VARIABLE])
+    assert (config.method, config.tau, config.stride, config.budget) == ("xattention", 0.95, 4, 4096)
+    for profile, wrong in (("dense", {"tau": 0.9}), ("xattention", {"tau": 1.5}), ("xattention", {"stride": 7})):
+        with pytest.raises(UsageError):
+            Launch(model="tiny", profile=profile, settings=wrong).command(Interpreter(python="python", plugin=True))
+    wrong_option = CliRunner().invoke(app, ["vllm", "m", "--profile", "quest", "--budget", "0", "--dry-run"])
+    assert isinstance(wrong_option.exception, UsageError)
+
+
 def test_sparse_attention_is_refused_beside_another_vllm():
     launch = Launch(model="tiny", profile="xattention")
     with pytest.raises(UsageError, match=r"has vLLM 0\.19\.1; sparse attention needs 0\.32"):
