@@ -15,7 +15,7 @@ from coa.writing.markdown import Part, faults, headings, parts, prose, without_a
 from coa.writing.measure import (
     COPIES_FAIL,
     REPEATS_FAIL,
-    copied,
+    Copies,
     distinct,
     length_score,
     longwriter_count,
@@ -67,10 +67,10 @@ def check(markdown: str, words: int | None = None, outline: Outline | None = Non
     measures = {"words": float(counted)} | {f"distinct_{n}": round(distinct(body, n), 4) for n in range(1, 5)}
     findings = [*_length(counted, words, measures), *_structure(text, markdown, outline)]
     findings += [Finding(check=name, where="document", value=what) for name, what in faults(markdown)]
-    seen: list[str] = []
+    copies = Copies()
     for part in parts(text):
-        findings += _of_part(part, seen)
-        seen.append(prose(part.body))
+        findings += _of_part(part, copies)
+        copies.add(prose(part.body))
     findings += _same_again(body)
     for conflict in conflicts_in((part.title, prose(part.body)) for part in parts(text)):
         values = " or ".join(fact.value for fact in conflict.facts)
@@ -125,7 +125,7 @@ def _planned(outline: Outline) -> list[tuple[int, str]]:
     return rows
 
 
-def _of_part(part: Part, seen: Sequence[str]) -> Iterator[Finding]:
+def _of_part(part: Part, copies: Copies) -> Iterator[Finding]:
     body = prose(part.body)
 
     def found(check: str, value: float, fails: bool = True) -> Finding:
@@ -135,7 +135,7 @@ def _of_part(part: Part, seen: Sequence[str]) -> Iterator[Finding]:
         yield found("repetition", round(value, 3), value > REPEATS_FAIL)
     if (value := loop_share(words_of(body))) > _TAIL_FAIL:
         yield found("tail_loop", round(value, 3))
-    if (value := copied(body, seen)) > _COPIES_WARN:
+    if (value := copies.share(body)) > _COPIES_WARN:
         yield found("copied", round(value, 3), value > COPIES_FAIL)
     yield from _residue(part, body)
 

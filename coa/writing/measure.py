@@ -54,11 +54,27 @@ def repetition(text: str, n: int = 4) -> float:
 
 def copied(text: str, before: Iterable[str], n: int = 8) -> float:
     """The share of the text's 8-grams that stand in earlier texts already."""
-    own = _grams(words_of(text), n)
-    if not own:
-        return 0.0
-    known = {gram for other in before for gram in _grams(words_of(other), n)}
-    return sum(gram in known for gram in own) / len(own)
+    copies = Copies(n)
+    for other in before:
+        copies.add(other)
+    return copies.share(text)
+
+
+class Copies:
+    """The n-grams of all texts so far: a long document is read once, and not again for each of its parts."""
+
+    def __init__(self, n: int = 8) -> None:
+        self._n = n
+        self._known: set[tuple[str, ...]] = set()
+
+    def share(self, text: str) -> float:
+        """The share of a text's n-grams that stand in the texts so far."""
+        own = _grams(words_of(text), self._n)
+        return sum(gram in self._known for gram in own) / len(own) if own else 0.0
+
+    def add(self, text: str) -> None:
+        """One more text."""
+        self._known.update(_grams(words_of(text), self._n))
 
 
 def loop_share(words: Sequence[str], n: int = 4) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from coa.testing.writers import prose
 from coa.writing.check import check
-from coa.writing.measure import copied, cut_at_loop, length_score, repetition
+from coa.writing.measure import Copies, copied, cut_at_loop, length_score, repetition
 
 ROOT = Path(__file__).parents[2]
 CLEAN = "# Title\n\n## One\n\nThe ferry left at six in the morning.\n\n## Two\n\n### Inner\n\nNobody came that night.\n"
@@ -61,3 +61,7 @@ def test_copies_of_earlier_text_are_measured():
     assert copied(second, [first]) == 0.0
     assert copied(first[: len(first) // 2] + second, [first]) > 0.25
     assert copied("", [first]) == 0.0
+    copies = Copies()
+    for text, before in ((first, []), (second, [first]), (first + second, [first, second])):
+        assert copies.share(text) == copied(text, before)
+        copies.add(text)
