@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coa.config import Settings
-from coa.serving.vllm.probe import Findings
+from coa.serving.vllm.launch import Running
 from coa.writing.check import check
 from coa.writing.export import markdown_of
 from coa.writing.folder import Folder
@@ -38,16 +38,16 @@ def plan_of(words: int) -> Outline:
     return Outline.model_validate({"title": "Noise", "brief": "Lamps", "words": total, "sections": chapters})
 
 
-async def written(server: Findings, folder: Path, words: int):
+async def written(server: Running, folder: Path, words: int):
     """The text, and the same command once more."""
     outline = plan_of(words)
-    settings = Settings(model="vllm:tiny", base_url=f"{server.url}/v1", run_dir=folder, concurrency=16)
+    settings = Settings(model="vllm:tiny", base_url=f"{server.found.url}/v1", run_dir=folder, concurrency=16)
     options = WriteOptions(words=outline.words, outline=outline, parallel=8)
     first = await write(outline.brief, settings, options)
     return outline, first, await write(outline.brief, settings, options)
 
 
-async def test_a_text_is_written_kept_and_taken_up_again(vllm_server: Findings, tmp_path: Path):
+async def test_a_text_is_written_kept_and_taken_up_again(vllm_server: Running, tmp_path: Path):
     outline, first, again = await written(vllm_server, tmp_path, 2 * LEAF * LEAVES)
     leaves = outline.leaves()
     parts = Folder(tmp_path / first.run_id).parts()
