@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ Parallel = Annotated[int, typer.Option(help="Chapters in the making at once.")]
 def write(
     options: o.RunOptions,
     manner: o.Manner,
+    tracing: o.Tracing,
     brief: Annotated[
         str | None, typer.Argument(metavar="[PROMPT]", help="What to write; @FILE reads it from a file.")
     ] = None,
@@ -55,6 +57,8 @@ def write(
     from coa.writing.series import series_outline
 
     settings = options.settings()
+    if tracing.wanted and not source:
+        raise UsageError("there is nothing to trace the text to", hint="Name what it is written from with --source.")
     plan = Outline.from_yaml(outline) if outline is not None else None
     text = _brief(brief) if brief is not None else plan.brief if plan is not None else None
     if text is None:
@@ -85,6 +89,14 @@ def write(
         manner.quiet,
         outline_listener(manner.quiet),
     )
+    if tracing.wanted and source:
+        from coa.cli.trace import show_written
+
+        if manner.output is not None and not manner.json:
+            deliver(answer, manner)
+            manner = replace(manner, output=None)
+        show_written(answer, text, source, settings, manner, tracing.html)
+        return
     deliver(answer, manner)
 
 

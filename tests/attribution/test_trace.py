@@ -162,6 +162,25 @@ def test_the_command_traces_a_run_and_writes_a_report(book: Path, tmp_path: Path
     assert isinstance(nothing.exception, UsageError)
 
 
+def test_a_written_text_is_traced_to_what_it_was_written_from(book: Path, tmp_path: Path):
+    runner, html = CliRunner(), tmp_path / "w.html"
+    more = ["--model", "offline", "--run-dir", str(tmp_path / "runs"), "--words", "120", "--html", str(html)]
+    done = runner.invoke(app, ["write", "Where the treasurer hid the ledger", "--source", str(book), "--json", *more])
+    assert done.exit_code in (0, 3), done.output
+    result = json.loads(done.stdout)
+    document = coa.load(book)
+    causes = [cause for claim in result["trace"]["claims"] for cause in claim["causes"]]
+    assert causes and all(document.text[each["start"] : each["end"]] == each["quote"] for each in causes)
+    assert html.read_text("utf-8").count("<mark") >= 1
+    text = tmp_path / "text.md"
+    again = runner.invoke(
+        app, ["write", "Where the treasurer hid the ledger", "--source", str(book), "-o", str(text), *more]
+    )
+    assert again.exit_code in (0, 3) and text.exists() and "similar wording" in again.stdout
+    without = runner.invoke(app, ["write", "Anything", *more])
+    assert isinstance(without.exception, UsageError) and "--source" in (without.exception.hint or "")
+
+
 def test_segments_claims_and_markers(book: Path):
     document = coa.load(book)
     segments = segments_of([document, document], counter_for("x"))
