@@ -108,29 +108,13 @@ def show_traced(answer: Answer, settings: Settings, shown: o.Shown, html: Path |
 
     The trace may use what the run has left of its limits.
     """
+    from coa.attribution.report import trace_to_dict
+    from coa.attribution.terminal import trace_to_text
     from coa.questions import left_after
+    from coa.report import answer_to_dict, render_text
 
     left = left_after(settings, answer.usage)
     traced = traced_run(answer.run_id, left, None, direct=False, quiet=shown.quiet)
-    _show_both(answer, traced, shown, html)
-
-
-def show_written(
-    answer: Answer, brief: str, source: list[str], settings: Settings, shown: o.Shown, html: Path | None
-) -> None:
-    """A written text together with its trace to the files that it was written from, as if the model had read them."""
-    from coa.attribution.trace import TraceOptions
-    from coa.questions import left_after
-
-    left = left_after(settings, answer.usage)
-    _show_both(answer, _traced_answer(source, brief, answer.text, left, TraceOptions(), quiet=shown.quiet), shown, html)
-
-
-def _show_both(answer: Answer, traced: Traced, shown: o.Shown, html: Path | None) -> None:
-    from coa.attribution.report import trace_to_dict
-    from coa.attribution.terminal import trace_to_text
-    from coa.report import answer_to_dict, render_text
-
     found, documents = traced.trace, traced.documents
     _write_report(traced, html)
     if shown.json:

@@ -13,6 +13,7 @@ from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import PARTIAL, ask_price, read_stdin, say_no_model, show, watched
 from coa.cli.tree import outline_listener
+from coa.config import Settings
 from coa.errors import InputNotFound, UsageError
 from coa.types import Answer
 
@@ -59,6 +60,7 @@ def write(
     settings = options.settings()
     if tracing.wanted and not source:
         raise UsageError("there is nothing to trace the text to", hint="Name what it is written from with --source.")
+    tracing.check(settings)
     plan = Outline.from_yaml(outline) if outline is not None else None
     text = _brief(brief) if brief is not None else plan.brief if plan is not None else None
     if text is None:
@@ -89,13 +91,8 @@ def write(
         manner.quiet,
         outline_listener(manner.quiet),
     )
-    if tracing.wanted and source:
-        from coa.cli.trace import show_written
-
-        if manner.output is not None and not manner.json:
-            deliver(answer, manner)
-            manner = replace(manner, output=None)
-        show_written(answer, text, source, settings, manner, tracing.html)
+    if tracing.wanted:
+        _deliver_traced(answer, settings, manner, tracing)
         return
     deliver(answer, manner)
 
@@ -116,6 +113,19 @@ def plan(
     how = WriteOptions(words=words, style=style, language=lang, parallel=parallel)
     made = watched(lambda emit: outline_of(_brief(brief), options.settings(), how, emit=emit), shown.quiet)
     write_result(made.model_dump_json() + "\n" if shown.json else made.to_yaml(), shown.output)
+
+
+def _deliver_traced(answer: Answer, settings: Settings, shown: o.Manner, tracing: o.Tracing) -> None:
+    """The text with its trace; where the text goes to a file, the trace alone goes to standard output."""
+    from coa.cli.trace import show_trace, show_traced, traced_run
+    from coa.questions import left_after
+
+    if shown.output is None or shown.json:
+        show_traced(answer, settings, shown, tracing.html)
+        return
+    traced = traced_run(answer.run_id, left_after(settings, answer.usage), None, direct=False, quiet=shown.quiet)
+    show_trace(traced, tracing.html, replace(shown, output=None))
+    deliver(answer, shown)
 
 
 def deliver(answer: Answer, shown: o.Shown) -> None:
