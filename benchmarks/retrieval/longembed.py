@@ -138,7 +138,7 @@ def by_vector(case: Case, embedder: LongEmbedder, queries: Sequence[str], docume
     return float((likeness.argmax(axis=1) == range(len(case.queries))).mean())
 
 
-def measured(case: Case, model: SentenceTransformerEmbedder, longest: int) -> dict[str, float]:
+def measured(case: Case, model: SentenceTransformerEmbedder, longest: int, native: int | None) -> dict[str, float]:
     found = by_index(case, model)
     pcw = LongEmbedder(model, "pcw")
     beginnings = [" ".join(text.split()[: int(model.window * 0.7)]) for text in case.documents]
@@ -146,8 +146,8 @@ def measured(case: Case, model: SentenceTransformerEmbedder, longest: int) -> di
     found["pcw"] = by_vector(case, pcw, case.queries, case.documents)
     if case.tokens <= longest:
         for method in WHOLE:
-            found[method] = by_vector(case, LongEmbedder(model, method), case.queries, case.documents)
-        plain = LongEmbedder(model, "gp", scaled=False)
+            found[method] = by_vector(case, LongEmbedder(model, method, native=native), case.queries, case.documents)
+        plain = LongEmbedder(model, "gp", native=native, scaled=False)
         found["gp, queries not scaled"] = by_vector(case, plain, case.queries, case.documents)
     return found
 
@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--embedder", default="minilm")
     parser.add_argument("--lengths", default="256:10,1024:10,4096:8,32768:5", help="TOKENS:DOCUMENTS,...")
     parser.add_argument("--longest", type=int, default=4096, help="beyond it only passages and parallel windows")
+    parser.add_argument("--native", type=int, help="native length of gp, rp and pi; what the model declares by default")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     model = resolve_embedder(options.embedder)
@@ -170,7 +171,7 @@ def main() -> None:
             "task": case.task,
             "tokens": case.tokens,
             "documents": len(case.documents),
-            **measured(case, model, options.longest),
+            **measured(case, model, options.longest, options.native),
         }
         print(json.dumps(row | {"cpu_seconds": round(time.process_time() - began, 1)}), flush=True)
 

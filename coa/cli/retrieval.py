@@ -36,7 +36,10 @@ def index(
             "--index", help="The folder of the index, made where there is none; lancedb://FOLDER, qdrant://HOST/NAME."
         ),
     ],
-    embedder: Annotated[str | None, typer.Option(help="minilm, or a model's folder: adds vectors.")] = None,
+    embedder: Annotated[
+        str | None,
+        typer.Option(help="minilm, bge-m3 ..., openai:NAME@URL or a model's folder: adds vectors. +pcw: long texts."),
+    ] = None,
     field: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Say something about these documents, for --where.")
     ] = None,
