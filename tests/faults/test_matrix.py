@@ -141,7 +141,9 @@ def test_a_model_whose_replies_are_always_cut_costs_six_calls_a_part_and_ends_ty
     with FaultServer("facts", faults=lambda *_: FAULTS["length"]) as server:
         with pytest.raises(InvalidReply, match="could be read"):
             ask(book, server)
-        assert server.hits % 6 == 0
+        parts = coa.plan(book, "Which facts?", model="openai:fake", base_url=server.base_url, window=WINDOW).chunks
+        # The last part may be too short to be read in quarters.
+        assert 6 * (parts - 1) < server.hits <= 6 * parts
 
 
 def test_a_final_text_that_is_cut_twice_ends_typed(book: Path) -> None:
