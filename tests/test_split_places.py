@@ -111,3 +111,19 @@ def test_turns_are_kept_together_up_to_the_budget_and_not_one_token_beyond():
     assert sizes == [8, 8, 8, 8, 4]
     assert [chunk.tokens for chunk in split_at(document(text), starts, 7, Words())] == [4] * 9
     assert split_at(document(""), [], 8, Words()) == []
+
+
+def test_the_best_end_among_the_last_few_percent_of_a_large_chunk_wins():
+    head, tail = "Word word word. " * 2460 + "\n\n", "Word word word. " * 2000
+    first, *_ = split_text(head + tail, 40_000, Characters())
+    assert first == (0, len(head), len(head))
+    (_, plain, _), *_ = split_text("Word word word. " * 5000, 40_000, Characters())
+    assert 39_600 < plain <= 40_000
+    early = "Word word word. " * 2300 + "\n\n"
+    (_, end, _), *_ = split_text(early + tail * 2, 40_000, Characters())
+    assert end > 38_800
+
+
+def test_nothing_is_repeated_unless_it_is_asked_for():
+    text = document(SENTENCES * 40)
+    assert "".join(text.read(chunk.span) for chunk in split(text, 40, Words())) == text.text
