@@ -229,7 +229,7 @@ async def prepare(
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
     said: tuple[str, ...] = ()
     if settings.topology == AUTO:
-        choice = choose(chunks, window, settings.deadline, every_pipeline(), settings.concurrency)
+        choice = choose(chunks, window, settings.deadline, every_pipeline(), settings.concurrency, task)
         settings = settings.model_copy(update={"topology": choice.topology})
         said = (f"topology {choice.topology}: {choice.reason}",)
     if task.batch and settings.topology == "single":

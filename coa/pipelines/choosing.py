@@ -11,9 +11,12 @@ from coa.forecast import seconds_of
 from coa.pipelines.base import Calls, Pipeline
 from coa.pipelines.single import fits
 from coa.pipelines.window import Window
-from coa.types import Chunk
+from coa.types import Chunk, Task
 
 _BY_WORTH = ("chain", "map-then-chain", "tree")
+_FOR_A_CLAIM = ("map-then-chain", "tree")
+_RELATED = "parts that may have to do with each other"
+_APART = "parts that each can be held against the claim, what they find is then carried together"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,25 +32,29 @@ def choose(
     window: Window,
     deadline: float | None,
     pipelines: Mapping[str, Pipeline],
-    concurrency: int = 1,
+    concurrency: int,
+    task: Task,
 ) -> Choice:
-    """One call when everything fits; else a chain; side by side when a deadline leaves no time for it.
+    """One call when everything fits; else what suits the task best; more side by side when a deadline leaves no time.
 
     A chain keeps what parts have to do with each other (arXiv 2406.02818, section 5.3), for the price of serial calls;
-    map-then-chain keeps the last of it, a tree nothing. The first of them that a deadline allows is taken.
+    map-then-chain keeps the last of it, a tree nothing. The first of them that a deadline allows is taken. A claim is
+    known from the start and each part is held against it on its own, so that it needs no chain.
     """
     if fits(chunks, window):
         return Choice(topology="single", reason="the document fits into one prompt")
+    ways, why = (_FOR_A_CLAIM, _APART) if task.kind == "verify" else (_BY_WORTH, _RELATED)
+    best = ways[0]
     if deadline is None:
-        return Choice(topology="chain", reason=f"{len(chunks)} parts that may have to do with each other")
-    asked = {name: pipelines[name].estimate(chunks, window) for name in _BY_WORTH}
+        return Choice(topology=best, reason=f"{len(chunks)} {why}")
+    asked = {name: pipelines[name].estimate(chunks, window) for name in ways}
     needed = {name: seconds_of(calls, concurrency) for name, calls in asked.items()}
-    if needed["chain"] <= deadline:
-        about = f"about {needed['chain']:.0f} s of {deadline:g} s"
-        return Choice(topology="chain", reason=f"{len(chunks)} parts that may have to do with each other, {about}")
-    fitting = next((name for name in _BY_WORTH if needed[name] <= deadline), None)
-    chosen = fitting or min(_BY_WORTH, key=lambda name: needed[name])
-    chain = f"{asked['chain'].serial} calls one after the other would take about {needed['chain']:.0f} s"
+    if needed[best] <= deadline:
+        about = f"about {needed[best]:.0f} s of {deadline:g} s"
+        return Choice(topology=best, reason=f"{len(chunks)} {why}, {about}")
+    fitting = next((name for name in ways if needed[name] <= deadline), None)
+    chosen = fitting or min(ways, key=lambda name: needed[name])
+    chain = f"{best}: {asked[best].serial} calls one after the other would take about {needed[best]:.0f} s"
     rest = f"this takes about {needed[chosen]:.0f} s" + ("" if fitting else ", which may be too long all the same")
     return Choice(topology=chosen, reason=f"{chain} of {deadline:g} s; {rest}")
 

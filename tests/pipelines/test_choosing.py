@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 import coa
+from coa import api
 from coa.cli.planning import render_plan
+from coa.config import Settings
 from coa.errors import UsageError
 from coa.forecast import seconds_of
 from coa.pipelines.base import Calls
 from coa.testing import ScriptedModel
+from coa.types import Task
 
 WINDOW = 2048
 
@@ -99,3 +102,17 @@ async def test_the_streams_of_verify_and_aggregate_end_with_their_answers(tmp_pa
     with pytest.raises(UsageError):
         async for _ in coa.stream.verify(log, " ", model="offline"):
             pass
+
+
+async def test_auto_holds_each_part_against_a_claim_on_its_own(book: Path) -> None:
+    async def chosen(deadline: float | None) -> tuple[str, str]:
+        settings = Settings(topology="auto", window=WINDOW, deadline=deadline)
+        found = await api.plan(
+            Task(kind="verify", query="The lamp went out."), [book], settings, model=ScriptedModel([], window=WINDOW)
+        )
+        (why,) = [warning for warning in found.warnings if warning.startswith("topology ")]
+        return found.topology, why
+
+    topology, why = await chosen(None)
+    assert topology == "map-then-chain" and "claim" in why
+    assert (await chosen(1.0))[0] == "tree"
