@@ -28,7 +28,7 @@ from coa.events import Emit, ignore
 from coa.forecast import Plan
 from coa.runtime.limiter import Limiter
 from coa.serving.base import Model
-from coa.session import SourceLike
+from coa.sources import SourceLike
 from coa.types import Answer, Shot, Task
 from coa.verification import Pair, Verification, pair_of, verdict_of
 
@@ -301,7 +301,7 @@ async def trace(
         CoaError: any of the tree in `coa.errors`.
     """
     from coa.attribution.trace import trace as run_trace
-    from coa.session import load_sources
+    from coa.sources import load_sources
 
     settings, own = _settings(model, options)
     documents, failures = await load_sources(_sources(source), None)

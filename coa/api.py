@@ -28,7 +28,8 @@ from coa.runtime.limiter import Limiter
 from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.runs import OpenRun, Runs, Warn, open_journal
 from coa.serving.base import Model
-from coa.session import Kept, ReadStdin, Session, SourceLike, name_of, prepare
+from coa.session import Session, prepare
+from coa.sources import Kept, ReadStdin, SourceLike, name_of
 from coa.types import Answer, Coverage, Span, Task, Unread, Usage
 
 if TYPE_CHECKING:

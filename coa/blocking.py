@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from coa import aio
 from coa.documents import Document
 from coa.forecast import Plan
-from coa.session import SourceLike
+from coa.sources import SourceLike
 from coa.types import Answer
 from coa.verification import Pair, Verification
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from coa.agents.base import Context
 from coa.agents.fence import fence_for
 from coa.agents.team import Team
 from coa.code.bundle import Bundle
-from coa.code.completion import Material, gather
 from coa.config import Settings
-from coa.documents import Document, LoadFailure, load_all
+from coa.documents import Document, LoadFailure
 from coa.errors import UsageError
 from coa.events import Emit
 from coa.forecast import Alternative, Plan, seconds_of
 from coa.pipelines.answering import closing, reopening
 from coa.pipelines.base import Calls, Job, Pipeline
-from coa.pipelines.choosing import choose, side_by_side
+from coa.pipelines.choosing import choose_pipeline, side_by_side
 from coa.pipelines.likeness import Measure, vectors
 from coa.pipelines.merge import Merge
 from coa.pipelines.multipath import MultiPath
@@ -34,20 +32,16 @@ from coa.prompts import prompts_of
 from coa.runtime.prices import Price, price_for
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
-from coa.serving.window import is_assumed, window_of
+from coa.serving.window import default_window, is_assumed
+from coa.sources import ReadStdin, SourceLike, load_sources, material_of
 from coa.split import split, split_at
-from coa.types import Chunk, Place, Task, Usage
+from coa.types import Chunk, Task, Usage
 
 if TYPE_CHECKING:
     from coa.retrieval.base import Retriever
 
-SourceLike = str | Path | Document
-ReadStdin = Callable[[], bytes]
-
 _MOST_CHOICES = 26
 _SHOWN_PATHS = ("bidirectional", "self-consistency:5", "permutations:5")
-DEFAULT_WINDOW = 16_384
-"""Models read 8k to 16k tokens at a time better than more (arXiv 2406.02818, section 5 on context windows)."""
 
 
 class Door(Protocol):
@@ -61,26 +55,6 @@ class Door(Protocol):
     async def __call__(self, request: Request) -> Reply:
         """The reply to a request."""
         ...
-
-
-class Kept:
-    """Reads standard input once and keeps it, so that the run directory can hold a copy."""
-
-    def __init__(self, read: ReadStdin | None) -> None:
-        self._read = read
-        self.data: bytes | None = None
-
-    def read(self) -> bytes:
-        """What standard input held.
-
-        Raises:
-            UsageError: there is none.
-        """
-        if self.data is None:
-            if self._read is None:
-                raise UsageError("there is no standard input here", hint="Pass `stdin`, or name a file instead of -.")
-            self.data = self._read()
-        return self.data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,15 +174,11 @@ async def prepare(
         UsageError: a missing question, an unknown model, order or topology, a window that is too small.
     """
     _check(task, sources)
-    order = resolve_order(settings.order)
-    several = parse_paths(settings.paths)
-    check_selection(settings.select)
+    _check_ways(settings)
     measure = measure_of(settings.embedder)
-    if settings.topology != AUTO:
-        resolve_pipeline(settings.topology)
     if task.retrieve is not None:
         model = model or resolve_model(settings)
-    material, failures = await _material(task, sources, stdin, model, found)
+    material, failures = await material_of(task, sources, stdin, model, found)
     documents = (material.bundle.document,) if material is not None else ()
     if material is None:
         documents, failures = await load_sources(sources, stdin)
@@ -227,68 +197,38 @@ async def prepare(
     )
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
-    said: tuple[str, ...] = ()
-    if settings.topology == AUTO:
-        choice = choose(chunks, window, settings.deadline, every_pipeline(), settings.concurrency, task)
-        settings = settings.model_copy(update={"topology": choice.topology})
-        said = (f"topology {choice.topology}: {choice.reason}",)
-    if task.batch and settings.topology == "single":
-        settings = settings.model_copy(update={"topology": "chain"})
-    pipeline = resolve_pipeline(settings.topology)
-    if task.batch and (several is not None or settings.topology == "merge"):
-        raise UsageError(
-            "questions that share a reading have no --paths and no topology merge", hint="Leave --batch out."
-        )
-    if several is not None and settings.topology == "merge":
-        raise UsageError("merge is a vote already and has no --paths", hint="Use --topology chain with --paths.")
-    if several is not None and several.number(len(chunks)) > 1:
-        pipeline = MultiPath(pipeline, several, settings.select)
-    elif several is not None:
-        said += (f"there is one way only to take {settings.paths} over {len(chunks)} part",)
+    chosen = choose_pipeline(task, chunks, window, settings)
+    parts = parts_of(chunks, documents, task.query, measure)
     return Session(
         task=task,
-        settings=settings,
+        settings=settings.model_copy(update={"topology": chosen.topology}),
         model=model,
         fallbacks=fallbacks,
-        pipeline=pipeline,
+        pipeline=chosen.pipeline,
         documents=documents,
         failures=failures,
         chunks=chunks,
-        order=await asyncio.to_thread(order, parts_of(chunks, documents, task.query, measure)),
+        order=await asyncio.to_thread(resolve_order(settings.order), parts),
         ctx=ctx,
         window=window,
         window_tokens=window_tokens,
         warnings=(
             *_warnings(documents, model, window_tokens, settings),
             *(material.warnings if material else ()),
-            *said,
+            *chosen.said,
         ),
         bundle=material.bundle if material else None,
         measure=measure,
     )
 
 
-async def _material(
-    task: Task,
-    sources: Sequence[SourceLike],
-    stdin: ReadStdin | None,
-    model: Model | None,
-    found: Retriever | None,
-) -> tuple[Material | None, tuple[LoadFailure, ...]]:
-    """What is read where the documents are not read whole: files of a repository, or passages."""
-    if task.place is not None:
-        return await asyncio.to_thread(_gathered, sources, task.place), ()
-    if task.retrieve is None or model is None:
-        if found is not None:
-            raise UsageError("a retriever needs a budget", hint="Say with retrieve= how many tokens are to be read.")
-        return None, ()
-    from coa.retrieval.reading import found_by, indexed, passages, passages_of
-
-    if found is None and (address := indexed(sources)) is not None:
-        return await asyncio.to_thread(passages_of, address, task, model.counter), ()
-    documents, failures = await load_sources(sources, stdin)
-    hits = None if found is None else await found_by(found, documents, task)
-    return await asyncio.to_thread(passages, documents, task, model.counter, hits), failures
+def _check_ways(settings: Settings) -> None:
+    """Refuse unknown names before anything is loaded."""
+    resolve_order(settings.order)
+    parse_paths(settings.paths)
+    check_selection(settings.select)
+    if settings.topology != AUTO:
+        resolve_pipeline(settings.topology)
 
 
 def _labels(documents: Sequence[Document]) -> tuple[str, str]:
@@ -300,14 +240,6 @@ def _labels(documents: Sequence[Document]) -> tuple[str, str]:
 
 def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
-
-
-def _gathered(sources: Sequence[SourceLike], place: Place) -> Material:
-    """What is read for a completion: a repository is one folder."""
-    repo, *more = sources
-    if more or isinstance(repo, Document):
-        raise UsageError("a completion takes one repository", hint="Name its folder: coa complete REPO --file F ...")
-    return gather(repo, place)
 
 
 def _warnings(documents: Sequence[Document], model: Model, window_tokens: int, settings: Settings) -> tuple[str, ...]:
@@ -339,28 +271,6 @@ def _check_choices(choices: Sequence[str]) -> None:
         raise UsageError(
             f"{list(choices)!r} are no choices", hint=f"Give 2 to {_MOST_CHOICES} different ones: --choices A,B,C."
         )
-
-
-async def default_window(*models: Model) -> int:
-    """The window where none was given: the smallest of the models', and no more than models read well."""
-    return min(DEFAULT_WINDOW, *[await window_of(model) for model in models])
-
-
-async def load_sources(
-    sources: Sequence[SourceLike], stdin: ReadStdin | None
-) -> tuple[tuple[Document, ...], tuple[LoadFailure, ...]]:
-    """What can be loaded, and what cannot.
-
-    Raises:
-        InputError: nothing can.
-    """
-    given = tuple(source for source in sources if isinstance(source, Document))
-    paths = [source for source in sources if not isinstance(source, Document)]
-    loaded = await asyncio.to_thread(load_all, paths, stdin=stdin)
-    documents = given + loaded.documents
-    if not documents:
-        raise loaded.failures[0].error
-    return documents, loaded.failures
 
 
 def _split(documents: Sequence[Document], budget: int, model: Model) -> tuple[Chunk, ...]:
@@ -414,11 +324,3 @@ def measure_of(embedder: str | None) -> Measure:
 
 async def _closed(_: Request) -> Reply:
     raise UsageError("this session only plans", hint="Use coa.run to carry it out.")
-
-
-def name_of(source: SourceLike) -> str:
-    """A source as a manifest names it, so that it is found again from any directory."""
-    if isinstance(source, Document):
-        return source.path
-    text = str(source)
-    return text if text == "-" or "://" in text else str(Path(source).absolute())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from coa import aio
 from coa.events import Emit, Event, RunFinished
-from coa.session import SourceLike
+from coa.sources import SourceLike
 from coa.types import Answer
 
 if TYPE_CHECKING:

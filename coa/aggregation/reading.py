@@ -23,7 +23,8 @@ from coa.prompts import Prompts
 from coa.runtime.prices import price_for
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
-from coa.session import ReadStdin, SourceLike, default_window, load_sources
+from coa.serving.window import default_window
+from coa.sources import ReadStdin, SourceLike, load_sources
 from coa.split import split_text
 from coa.tokens import TokenCounter
 from coa.types import Chunk, Passage, Span, Task

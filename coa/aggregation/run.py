@@ -22,7 +22,7 @@ from coa.runtime.manifest import new_manifest
 from coa.runtime.runs import open_journal
 from coa.runtime.together import together
 from coa.serving.base import Model
-from coa.session import Kept, ReadStdin, SourceLike, name_of
+from coa.sources import Kept, ReadStdin, SourceLike, name_of
 from coa.split import split_text
 from coa.types import Answer, Chunk, Coverage, Passage, Span, Task, Unread
 

@@ -31,7 +31,7 @@ from coa.runtime.manifest import Manifest
 from coa.runtime.runs import Runs, open_journal
 from coa.serving.base import Model
 from coa.serving.resolve import resolve_model
-from coa.session import load_sources
+from coa.sources import load_sources
 from coa.types import Span, Usage
 
 SUMMARY_QUESTION = "What does the document say?"

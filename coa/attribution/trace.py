@@ -29,7 +29,7 @@ from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.runs import open_journal
 from coa.serving.base import Model
 from coa.serving.resolve import resolve_model
-from coa.session import default_window
+from coa.serving.window import default_window
 from coa.types import Source, Task, Usage
 
 Find = Callable[[Utility, Search], Awaitable[Found]]

@@ -18,7 +18,7 @@ from coa.runtime.manifest import Manifest
 from coa.runtime.runs import Runs
 from coa.sentences import sentence_spans
 from coa.serving.base import Model
-from coa.session import load_sources
+from coa.sources import load_sources
 from coa.verbatim import stretches
 
 Claim = tuple[int, int, tuple[int, int] | None]

@@ -175,7 +175,7 @@ def _check(manifest: Manifest, command: Command, runs: Runs) -> None:
             raise InputChanged(f"{path!r} is not what it was when run {manifest.run_id!r} began")
     if command.arguments[0] not in _OWN_INPUT:
         from coa.api import check_unchanged
-        from coa.session import load_sources
+        from coa.sources import load_sources
 
         documents, _ = asyncio.run(load_sources(manifest.sources, lambda: runs.stdin(manifest)))
         check_unchanged(manifest, documents)

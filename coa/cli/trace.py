@@ -89,7 +89,7 @@ def _traced_answer(
 ) -> Traced:
     from coa.attribution.run import Traced
     from coa.attribution.trace import trace as run_trace
-    from coa.session import load_sources
+    from coa.sources import load_sources
 
     kept = keeping(settings)
 

@@ -6,9 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from coa.errors import WindowTooSmall
+from coa.config import Settings
+from coa.errors import UsageError, WindowTooSmall
 from coa.forecast import seconds_of
 from coa.pipelines.base import Calls, Pipeline
+from coa.pipelines.multipath import MultiPath
+from coa.pipelines.paths import Paths, parse_paths
+from coa.pipelines.registry import AUTO, every_pipeline, resolve_pipeline
 from coa.pipelines.single import fits
 from coa.pipelines.window import Window
 from coa.types import Chunk, Task
@@ -25,6 +29,47 @@ class Choice:
 
     topology: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The pipeline that reads, the topology that it follows, and what there is to say about the choice."""
+
+    topology: str
+    pipeline: Pipeline
+    said: tuple[str, ...] = ()
+
+
+def choose_pipeline(task: Task, chunks: Sequence[Chunk], window: Window, settings: Settings) -> Chosen:
+    """The pipeline that the settings ask for, once it is known how many parts there are.
+
+    Raises:
+        UsageError: the topology is unknown, or does not go with what else was asked for.
+    """
+    topology, said = settings.topology, ()
+    if topology == AUTO:
+        choice = choose(chunks, window, settings.deadline, every_pipeline(), settings.concurrency, task)
+        topology, said = choice.topology, (f"topology {choice.topology}: {choice.reason}",)
+    if task.batch and topology == "single":
+        topology = "chain"
+    pipeline = resolve_pipeline(topology)
+    several = parse_paths(settings.paths)
+    _check_together(task, topology, several)
+    if several is None:
+        return Chosen(topology=topology, pipeline=pipeline, said=said)
+    if several.number(len(chunks)) > 1:
+        return Chosen(topology=topology, pipeline=MultiPath(pipeline, several, settings.select), said=said)
+    only = f"there is one way only to take {settings.paths} over {len(chunks)} part"
+    return Chosen(topology=topology, pipeline=pipeline, said=(*said, only))
+
+
+def _check_together(task: Task, topology: str, several: Paths | None) -> None:
+    if task.batch and (several is not None or topology == "merge"):
+        raise UsageError(
+            "questions that share a reading have no --paths and no topology merge", hint="Leave --batch out."
+        )
+    if several is not None and topology == "merge":
+        raise UsageError("merge is a vote already and has no --paths", hint="Use --topology chain with --paths.")
 
 
 def choose(

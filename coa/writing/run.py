@@ -18,7 +18,8 @@ from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.runs import OpenRun, Runs, open_journal
 from coa.serving.base import Model
 from coa.serving.resolve import resolve_fallbacks, resolve_model
-from coa.session import Kept, ReadStdin, SourceLike, default_window, load_sources, name_of
+from coa.serving.window import default_window
+from coa.sources import Kept, ReadStdin, SourceLike, load_sources, name_of
 from coa.types import Answer, Task
 from coa.writing.folder import Folder
 from coa.writing.job import Job

@@ -12,7 +12,7 @@ from coa.documents import Document
 from coa.errors import EmptyDocument
 from coa.retrieval.index import Index
 from coa.retrieval.reading import indexed
-from coa.session import ReadStdin, SourceLike, load_sources
+from coa.sources import ReadStdin, SourceLike, load_sources
 from coa.tokens import TokenCounter
 from coa.types import Passage, Span
 

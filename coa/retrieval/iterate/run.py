@@ -28,7 +28,8 @@ from coa.runtime.prices import price_for
 from coa.runtime.runs import open_journal
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
-from coa.session import Kept, SourceLike, default_window, name_of
+from coa.serving.window import default_window
+from coa.sources import Kept, SourceLike, name_of
 from coa.types import Answer, Coverage, Task
 
 MOST_ROUNDS = 5

@@ -28,7 +28,7 @@ from coa.runtime.prices import price_for
 from coa.runtime.runs import open_journal
 from coa.serving.base import Model, Reply, Request
 from coa.serving.resolve import resolve_fallbacks, resolve_model
-from coa.session import default_window
+from coa.serving.window import default_window
 from coa.types import Answer, Source, Task
 
 _REPLY_BASE, _REPLY_A_PASSAGE = 256, 12
