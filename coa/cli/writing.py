@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,6 +19,9 @@ from coa.config import Settings, default_run_dir, load_settings
 from coa.errors import InputNotFound, UsageError
 from coa.runtime.manifest import Manifest
 from coa.runtime.runs import Runs
+
+if TYPE_CHECKING:
+    from coa.writing.check import Report
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")]
 _PROMPT = "prompt"
@@ -115,28 +118,55 @@ def check(
     file: Annotated[Path, typer.Argument(help="A text in Markdown.")],
     words: Annotated[int | None, typer.Option(help="Length that was asked for.")] = None,
     outline: Annotated[Path | None, typer.Option(metavar="FILE", help="The plan that it should follow.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A document that it should cite; may be repeated.")
+    ] = None,
+    embedder: Annotated[
+        str | None, typer.Option(help="Measures likeness to the plan: minilm, or a model's folder; else rare words.")
+    ] = None,
     json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """Check a long text without a judge: length, structure, repetition, copies, cuts, marks, residue of prompts."""
+    """Check a long text without a judge: length, structure, repetition, copies, cuts, citations, spelling, its plan.
+
+    A text that `coa write export` put into its run's folder is checked against the run's plan, length and sources.
+    """
+    from coa.session import measure_of
     from coa.writing.check import check as run_check
+    from coa.writing.origin import origin_of
     from coa.writing.plan import Outline
 
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise InputNotFound(f"{str(file)!r} cannot be read as text") from None
-    report = run_check(text, words, Outline.from_yaml(outline) if outline is not None else None)
+    known = origin_of(file)
+    report = run_check(
+        text,
+        words or known.words,
+        Outline.from_yaml(outline) if outline is not None else known.outline,
+        sources=[Path(name).name for name in source] if source else known.sources,
+        measure=measure_of(embedder) if embedder else None,
+        likeness=embedder or "",
+    )
     findings = report.findings
     if json:
         write_result(as_json(asdict(report)))
     else:
+        write_result(_likenesses(report))
         write_result("".join(f"{each.check:<12} {each.where}: {each.value}\n" for each in findings) or "ok\n")
     if any(finding.fails for finding in findings):
         raise typer.Exit(PARTIAL)
 
 
 write.command("check")(check)
+
+
+def _likenesses(report: Report) -> str:
+    """How far the text follows its plan, and what that was measured with; empty without a plan."""
+    names = ("adherence_1", "keypoint_recall", "heading_soft_recall")
+    values = ", ".join(f"{name} {report.measures[name]:g}" for name in names if name in report.measures)
+    return f"plan: {values} (likeness: {report.likeness})\n" if values else ""
 
 
 def _found(run: str, settings: Settings) -> tuple[Runs, Manifest]:

@@ -14,9 +14,10 @@ from coa.serving.base import Message, Reply, Request
 from coa.verbatim import outside_code
 from coa.writing.guard import LoopWatch
 from coa.writing.language import language_of
-from coa.writing.measure import COPIES_FAIL, REPEATS_FAIL, copied, cut_at_loop, mentions, repetition, without_copies
+from coa.writing.measure import copied, cut_at_loop, mentions, repetition, without_copies
 from coa.writing.mending import mended
 from coa.writing.residue import is_error, without_residue
+from coa.writing.thresholds import COPIES_FAIL, REPEATS_FAIL
 
 Call = Callable[[Request], Awaitable[Reply]]
 Render = Callable[[int, str, str], str]

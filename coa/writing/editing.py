@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
 from coa.agents.fence import Fence
 from coa.agents.quotes import markers_in
 from coa.agents.replies import usable
-from coa.errors import InvalidReply
-from coa.prompts import Prompts
+from coa.errors import InvalidReply, WindowTooSmall
+from coa.prompts import Prompt, Prompts
 from coa.runtime.together import together
 from coa.serving.base import Message, Request
 from coa.writing.author import Written
@@ -25,12 +26,16 @@ from coa.writing.draft import Call
 from coa.writing.ledger import Conflict, conflicts_in
 from coa.writing.memory import chapter_map, first_words, last_words
 from coa.writing.plan import Outline
+from coa.writing.room import Room
 
 CONFLICTS_A_CALL = 8
 _SEAM_WORDS = 150
 _SHORTEST, _LONGEST = 8, 1_200
 _GROWTH = 400
 _TOKENS = 800
+_YIELDS = {"write_seam": ("outline", "left_text", "right_text"), "write_conflicts": ("conflicts",)}
+"""Inputs of each prompt that give way where it is too long, the first one first."""
+
 _ARRAY = re.compile(r"\[.*\]", re.DOTALL)
 
 
@@ -59,6 +64,7 @@ class Editor:
     """Asks for edits and makes those that stand the test.
 
     Attributes:
+        room: How large a prompt may be; what is cut of one, and what fits into none, is told in the warnings.
         parallel: Calls at once.
         also: Ids of leaves whose own seams are looked over too: those that were written anew.
     """
@@ -66,20 +72,39 @@ class Editor:
     call: Call
     prompts: Prompts
     fence: Fence
+    room: Room
     parallel: int = 1
     also: frozenset[str] = field(default_factory=frozenset[str])
 
     async def edit(self, outline: Outline, written: list[Written]) -> Edited:
         """The text with its seams and its contradictions mended."""
-        seams = [self._seam(outline, *pair) for pair in self._seams(outline, written)]
         conflicts = conflicts_in((leaf.section.id, leaf.text) for leaf in written)
         batches = [conflicts[i : i + CONFLICTS_A_CALL] for i in range(0, len(conflicts), CONFLICTS_A_CALL)]
-        edits = await self._asked([*seams, *(self._conflicts(outline, batch) for batch in batches)])
+        wanted = [("write_seam", self._seam(outline, *pair)) for pair in self._seams(outline, written)]
+        wanted += [("write_conflicts", self._conflicts(outline, batch)) for batch in batches]
+        requests, warnings = self._requests(wanted)
+        edits = await self._asked(requests)
         edited = applied(written, edits, self.fence.tag)
-        made, refused = edited.made, edited.refused
-        warnings = [f"{len(made)} small edits were made to seams and contradictions"] if made else []
-        warnings += [f"{refused} edits of the model were not made: their words stood there not once"] if refused else []
-        return replace(edited, warnings=tuple(warnings))
+        return replace(edited, warnings=(*warnings, *_told(edited)))
+
+    def _requests(self, wanted: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[list[Request], list[str]]:
+        """The requests that fit into the window, and what was left out of them or altogether."""
+        requests: list[Request] = []
+        cut = 0
+        for name, inputs in wanted:
+            template = self.prompts[name]
+            try:
+                prompt, left = self.room.shortened(partial(_rendered, template), inputs, _TOKENS, _YIELDS[name])
+            except WindowTooSmall:
+                continue
+            requests.append(
+                Request(messages=(Message(role="user", content=prompt),), role="editor", max_tokens=_TOKENS)
+            )
+            cut += bool(left)
+        missing = len(wanted) - len(requests)
+        warnings = [f"{cut} prompts of the last look were cut to fit into the window"] if cut else []
+        warnings += [f"{missing} seams or contradictions do not fit into the window: not looked at"] if missing else []
+        return requests, warnings
 
     def _seams(self, outline: Outline, written: Sequence[Written]) -> list[tuple[Written, Written]]:
         """Neighbours that did not know each other: across chapters, and around what was written anew."""
@@ -91,24 +116,23 @@ class Editor:
             if home[left.section.id] != home[right.section.id] or {left.section.id, right.section.id} & self.also
         ]
 
-    def _seam(self, outline: Outline, left: Written, right: Written) -> Request:
-        prompt = self.prompts["write_seam"].render(
-            title=outline.title,
-            outline=chapter_map(outline, None),
-            left=left.section.id,
-            left_title=left.section.title,
-            left_text=last_words(left.text, _SEAM_WORDS),
-            right=right.section.id,
-            right_title=right.section.title,
-            right_text=first_words(right.text, _SEAM_WORDS),
-        )
-        return _request(prompt)
+    def _seam(self, outline: Outline, left: Written, right: Written) -> dict[str, object]:
+        return {
+            "title": outline.title,
+            "outline": chapter_map(outline, None),
+            "left": left.section.id,
+            "left_title": left.section.title,
+            "left_text": last_words(left.text, _SEAM_WORDS),
+            "right": right.section.id,
+            "right_title": right.section.title,
+            "right_text": first_words(right.text, _SEAM_WORDS),
+        }
 
-    def _conflicts(self, outline: Outline, conflicts: Sequence[Conflict]) -> Request:
+    def _conflicts(self, outline: Outline, conflicts: Sequence[Conflict]) -> dict[str, object]:
         listed = "\n\n".join(
             "\n".join(f"({fact.section}) {fact.sentence}" for fact in conflict.facts[:4]) for conflict in conflicts
         )
-        return _request(self.prompts["write_conflicts"].render(title=outline.title, conflicts=listed))
+        return {"title": outline.title, "conflicts": listed}
 
     async def _asked(self, requests: Sequence[Request]) -> list[Edit]:
         gate = asyncio.Semaphore(self.parallel)
@@ -169,8 +193,15 @@ def _edit(entry: Mapping[str, Any]) -> Edit | None:
     return Edit(section=section, find=find, replace=put, reason=reason if isinstance(reason, str) else "")
 
 
-def _request(prompt: str) -> Request:
-    return Request(messages=(Message(role="user", content=prompt),), role="editor", max_tokens=_TOKENS)
+def _rendered(template: Prompt, inputs: Mapping[str, object]) -> str:
+    return template.render(**inputs)
+
+
+def _told(edited: Edited) -> Iterator[str]:
+    if edited.made:
+        yield f"{len(edited.made)} small edits were made to seams and contradictions"
+    if edited.refused:
+        yield f"{edited.refused} edits of the model were not made: their words stood there not once"
 
 
 def _with(leaf: Written, text: str) -> Written:

@@ -25,7 +25,7 @@ from coa.writing.evidence import digest, found_for, sources_of
 from coa.writing.finish import Finished, finished
 from coa.writing.folder import Folder
 from coa.writing.language import expected_language
-from coa.writing.memory import memory_of
+from coa.writing.memory import BRIEF_WORDS, brief_for_sections, memory_of
 from coa.writing.options import WriteOptions
 from coa.writing.plan import Outline, Section
 from coa.writing.planner import Planner
@@ -71,7 +71,7 @@ class Job:
             text = await agentwrite(self.caller, Prompts(), self.brief, self.options.words, done=done)
             return self._answer(Finished(text=text, coverage=Coverage(chunks=1, read=1)))
         fence = fence_for(self.documents) if self.documents else FREE
-        outline, evidence = await self._planned(fence)
+        outline, evidence, cut = await self._planned(fence)
         self.folder.planned(outline)
         self.emit(Planned(title=outline.title, sections=_listed(outline.sections)))
         written = await self._written(self._author(outline, fence, evidence), outline)
@@ -85,30 +85,38 @@ class Job:
             raise MalformedReply(f"no section could be written; the last one failed with {written[-1].problem}")
         offline = self.model.name.startswith("offline")
         made = finished(outline, written, self.documents, fence.tag, offline=offline, unloaded=self.failures)
-        return self._answer(replace(made, warnings=(*made.warnings, *edited.warnings)))
+        return self._answer(replace(made, warnings=(*cut, *made.warnings, *edited.warnings)))
 
-    async def _planned(self, fence: Fence) -> tuple[Outline, dict[str, tuple[Evidence, ...]]]:
-        options = self.options
-        if self.model.name.startswith("offline") and options.outline is None:
-            return digest(self.brief, options.words, self.documents, fence.tag)
+    async def _planned(self, fence: Fence) -> tuple[Outline, dict[str, tuple[Evidence, ...]], list[str]]:
+        """The outline, the evidence for each leaf, and what was cut of a brief that is too long."""
+        options, offline = self.options, self.model.name.startswith("offline")
+        if offline and options.outline is None:
+            return *digest(self.brief, options.words, self.documents, fence.tag), []
         planner = Planner(
             call=self.caller,
             prompts=Prompts(),
+            room=self._room,
             style=options.style,
             language=options.language,
             parallel=options.parallel,
         )
         outline = options.outline or await planner.plan(self.brief, options.words)
+        cut = planner.warnings
+        if not offline and brief_for_sections(outline.brief) != outline.brief:
+            cut = [*cut, f"each section is told the first {BRIEF_WORDS} words of the brief, the planner more"]
+        return outline, await self._evidence(outline, fence), cut
+
+    async def _evidence(self, outline: Outline, fence: Fence) -> dict[str, tuple[Evidence, ...]]:
         if self.found is not None:
-            return outline, await found_for(outline, self.found, self.documents, fence.tag)
+            return await found_for(outline, self.found, self.documents, fence.tag)
         if not self.documents:
             sources_of(outline, ())
-            return outline, {}
+            return {}
         with TemporaryDirectory() as folder:
             index = Index.create(folder)
             try:
                 index.add(self.documents)
-                return outline, await found_for(outline, index, self.documents, fence.tag)
+                return await found_for(outline, index, self.documents, fence.tag)
             finally:
                 index.close()
 
@@ -129,7 +137,7 @@ class Job:
             call=self.caller,
             prompts=Prompts(),
             fence=fence,
-            room=Room(counter=self.model.counter, window=self.window),
+            room=self._room,
             parallel=self.options.parallel,
             language=_language(outline),
             full=memory == "full",
@@ -154,10 +162,15 @@ class Job:
             call=self.caller,
             prompts=Prompts(),
             fence=fence,
+            room=self._room,
             parallel=self.options.parallel,
             also=frozenset(wish.section for wish in self.folder.redos()),
         )
         return await editor.edit(outline, written)
+
+    @property
+    def _room(self) -> Room:
+        return Room(counter=self.model.counter, window=self.window)
 
     def _answer(self, made: Finished) -> Answer:
         return Answer(

@@ -15,6 +15,11 @@ NOTE_BODY = re.compile(r"^\[\^([^\]]+)\]:(.*(?:\n(?: {4}|\t).*)*)\n?", re.MULTIL
 
 _NOTE_MARK = re.compile(r"\[\^([^\]\s]+)\](?!:)")
 _NOTE_NAME = re.compile(r"^\[\^([^\]\s]+)\]:", re.MULTILINE)
+_LINK = re.compile(r"\[([^\[\]^\n]+)\]\[([^\[\]^\n]*)\]")
+_LINK_NAME = re.compile(r"^ {0,3}\[([^\]^]+)\]:", re.MULTILINE)
+_LINK_BODY = re.compile(r"^ {0,3}\[[^\]^]+\]:[ \t].*\n?", re.MULTILINE)
+_ESCAPE = re.compile(r"\\(?=[\W_])")
+_CODE = re.compile(r"(`+)[^`\n]+\1")
 CONTENTS = re.compile(r"^## Contents\n+(?:\s*[-*] .*\n)+\n?", re.MULTILINE)
 REFERENCES = "\n## References\n"
 
@@ -29,8 +34,8 @@ class Part:
 
 
 def without_apparatus(markdown: str) -> str:
-    """Without contents, notes and references, which quote the sources: they are no text and no copies in it."""
-    return NOTE_BODY.sub("", CONTENTS.sub("", markdown.partition(REFERENCES)[0]))
+    """Without contents, notes, references and the targets of links: they are no text and no copies in it."""
+    return _LINK_BODY.sub("", NOTE_BODY.sub("", CONTENTS.sub("", markdown.partition(REFERENCES)[0])))
 
 
 def headings(text: str) -> list[tuple[int, str]]:
@@ -55,7 +60,7 @@ def prose(text: str) -> str:
 
 def faults(markdown: str) -> Iterator[tuple[str, str]]:
     """What is wrong with the form: the name of the check, and what."""
-    bare = _FENCE.sub("", markdown)
+    bare = without_code(_FENCE.sub("", markdown))
     if re.search(r"^(```+|~~~+)", bare, re.MULTILINE):
         yield "markdown", "a code fence is not closed"
     for block in re.findall(r"(?:^\|.*\n?)+", bare, re.MULTILINE):
@@ -69,12 +74,36 @@ def faults(markdown: str) -> Iterator[tuple[str, str]]:
         yield "citations", f"note {name} is referred to and not there"
     for name in sorted(known - used):
         yield "citations", f"note {name} is there and not referred to"
-    for paragraph in bare.split("\n\n"):
-        if paragraph.count("**") % 2:
-            yield "markdown", f"a ** is not closed: {paragraph.strip()[:40]}"
+    yield from _unclosed(bare)
+    yield from _links(bare)
 
 
 def cells_of(row: str) -> list[str]:
     """The cells of a table's row as they stand there."""
     bare = row.strip().removeprefix("|")
     return re.split(r"(?<!\\)\|", bare[:-1] if bare.endswith("|") and not bare.endswith("\\|") else bare)
+
+
+def without_code(text: str) -> str:
+    """Without code inside of lines."""
+    return _CODE.sub("", text)
+
+
+def unescaped(text: str) -> str:
+    """Without the backslashes that keep Markdown's signs from being read as such."""
+    return _ESCAPE.sub("", text)
+
+
+def _unclosed(bare: str) -> Iterator[tuple[str, str]]:
+    for paragraph in bare.split("\n\n"):
+        for mark in ("**", "$$"):
+            if paragraph.count(mark) % 2:
+                yield "markdown", f"a {mark} is not closed: {paragraph.strip()[:40]}"
+
+
+def _links(bare: str) -> Iterator[tuple[str, str]]:
+    """Links by name, ``[text][name]`` or ``[name][]``, that are nowhere defined; ``[1][2]`` are marks."""
+    there = {" ".join(name.lower().split()) for name in _LINK_NAME.findall(bare)}
+    for text, name in _LINK.findall(bare):
+        if not name.isdigit() and " ".join((name or text).lower().split()) not in there:
+            yield "markdown", f"a link leads nowhere: [{text}][{name}]"

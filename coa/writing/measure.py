@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from coa.retrieval.terms import terms
+from coa.writing.thresholds import REPEATS_FAIL
 
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _HAN, _PLAIN_WORD = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"\b[a-zA-Z]+\b")
 WINDOW, STEP = 300, 100
-REPEATS_FAIL, COPIES_FAIL = 0.3, 0.05
 
 
 def longwriter_count(text: str) -> int:

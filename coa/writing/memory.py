@@ -26,7 +26,8 @@ _WORDS = 350
 _TAIL_WORDS = 120
 _OTHERS = 12
 _MAP_LINES = 60
-_BRIEF_WORDS = 400
+BRIEF_WORDS = 400
+"""Words of the brief that each section is told."""
 
 
 def memory_of(wanted: str, outline: Outline, model: Model, window: int, prices: tuple[float, float] | None) -> str:
@@ -84,7 +85,7 @@ def first_words(text: str, words: int = _TAIL_WORDS) -> str:
 
 def brief_for_sections(brief: str) -> str:
     """The brief as each section is told it: a long one to a fixed length; the planner reads it whole."""
-    shown = first_words(brief, _BRIEF_WORDS)
+    shown = first_words(brief, BRIEF_WORDS)
     return brief if shown == brief.strip() else f"{shown} ..."
 
 

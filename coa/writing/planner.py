@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from coa.errors import MalformedReply
 from coa.prompts import Prompts
+from coa.retrieval.terms import word_count
 from coa.runtime.together import together
 from coa.serving.base import Message, Request
 from coa.writing.allocate import LEAST_WORDS, MOST_WORDS, leaf_count
 from coa.writing.draft import Call
 from coa.writing.outlining import Line, fitted, lines_in, owned_once, sections_of, title_in
 from coa.writing.plan import LEAVES_A_CHAPTER, Outline, Section
+from coa.writing.room import Room
 
 RE_ASKS = 2
 OUTLINE_TOKENS = 4_000
@@ -40,20 +43,33 @@ class Planner:
     """Asks for an outline, one call for the chapters and one for each of them.
 
     Attributes:
+        room: How large a prompt may be; a brief or a list of chapters that is too long for it is cut, the longer first.
         parallel: Chapters in planning at once.
     """
 
     call: Call
     prompts: Prompts
+    room: Room
     style: str = ""
     language: str = ""
     parallel: int = 1
+    _cut: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]], init=False)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was cut, and to how many words at the least."""
+        names = {"brief": "brief", "chapters": "list of chapters"}
+        return [
+            f"the {names[name]} is too long for the planner: it was told the first {told:,} of {all_of_it:,} words"
+            for name, (told, all_of_it) in self._cut.items()
+        ]
 
     async def plan(self, brief: str, words: int) -> Outline:
         """An outline whose budgets sum to ``words``.
 
         Raises:
             MalformedReply: the model gave no outline, three times.
+            WindowTooSmall: the window holds no prompt, however short the brief.
         """
         count, chapters = shape(words)
         reply, lines = await self._lines(brief, words, chapters, "section" if chapters == count else "chapter")
@@ -90,23 +106,25 @@ class Planner:
     ) -> tuple[str, list[Line]]:
         problem = ""
         for attempt in range(1 + RE_ASKS):
-            prompt = self.prompts["write_outline"].render(
-                brief=brief,
-                words=words,
-                count=count,
-                unit=unit,
-                chapters=chapters,
-                chapter=chapter.title if chapter else "",
-                goal=chapter.goal if chapter else "",
-                style=self.style,
-                language=self.language,
-                problem=problem,
-            )
+            inputs: dict[str, object] = {
+                "brief": brief,
+                "words": words,
+                "count": count,
+                "unit": unit,
+                "chapters": chapters,
+                "chapter": chapter.title if chapter else "",
+                "goal": chapter.goal if chapter else "",
+                "style": self.style,
+                "language": self.language,
+                "problem": problem,
+            }
+            reply_tokens = min(OUTLINE_TOKENS, 400 + 80 * count)
+            prompt = self._prompt(inputs, reply_tokens)
             request = Request(
                 messages=(Message(role="user", content=prompt),),
                 role="planner",
                 inputs={"count": count, "unit": unit, "chapter": chapter.title if chapter else ""},
-                max_tokens=min(OUTLINE_TOKENS, 400 + 80 * count),
+                max_tokens=reply_tokens,
                 sample=attempt,
             )
             reply = (await self.call(request)).text
@@ -114,3 +132,12 @@ class Planner:
                 return reply, lines
             problem = "no line of it had the form asked for"
         raise MalformedReply(f"the model gave no outline in {1 + RE_ASKS} attempts")
+
+    def _prompt(self, inputs: Mapping[str, object], reply_tokens: int) -> str:
+        yielding = sorted(["brief", "chapters"], key=lambda name: -len(str(inputs[name])))
+        template = self.prompts["write_outline"]
+        prompt, left = self.room.shortened(lambda given: template.render(**given), inputs, reply_tokens, yielding)
+        for name, kept in left.items():
+            told = (word_count(kept), word_count(str(inputs[name])))
+            self._cut[name] = min(told, self._cut.get(name, told))
+        return prompt

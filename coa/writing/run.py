@@ -27,6 +27,7 @@ from coa.writing.options import WriteOptions, WriteRequest, check_request
 from coa.writing.plan import Outline
 from coa.writing.planner import Planner
 from coa.writing.price import forecast
+from coa.writing.room import Room
 
 __all__ = ["WriteOptions", "forecast", "outline_of", "redo", "resume", "write"]
 
@@ -163,11 +164,14 @@ async def outline_of(
             planner = Planner(
                 call=caller_for((model,), settings, journal, emit),
                 prompts=Prompts(),
+                room=Room(counter=model.counter, window=manifest.window),
                 style=options.style,
                 language=options.language,
                 parallel=options.parallel,
             )
             outline = options.outline or await planner.plan(brief, options.words)
+            for warning in planner.warnings:
+                emit(Warned(message=warning))
             if opened is not None:
                 _folder(opened).begin(request)
                 _folder(opened).planned(outline)

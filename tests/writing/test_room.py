@@ -6,12 +6,18 @@ import pytest
 
 from coa.config import Settings
 from coa.errors import WindowTooSmall
-from coa.serving.base import Request
+from coa.events import Warned
+from coa.prompts import Prompts
+from coa.serving.base import Reply, Request
 from coa.testing import ScriptedModel
-from coa.testing.writers import said
+from coa.testing.writers import biased_writer, said
+from coa.writing.author import Written
+from coa.writing.editing import Editor
+from coa.writing.job import FREE
 from coa.writing.memory import brief_for_sections, first_words, last_words
+from coa.writing.plan import Outline
 from coa.writing.room import MOST_TOKENS, Room
-from coa.writing.run import WriteOptions, write
+from coa.writing.run import WriteOptions, outline_of, write
 
 PIECES = {name: "word " * 2000 for name in ("memory", "written", "tail", "evidence", "outline")}
 
@@ -77,3 +83,65 @@ async def test_a_model_of_endless_words_is_never_sent_more_than_its_window(tmp_p
     for request in model.requests:
         tokens = sum(model.counter.count(message.content) for message in request.messages)
         assert tokens <= MOST_TOKENS and tokens + request.max_tokens <= 8_192
+
+
+async def test_a_long_brief_is_cut_for_the_planner_and_that_is_said(tmp_path: Path):
+    model = biased_writer(window=8_192)
+    brief = "A guide to the sound. " + "Say much of the tides and of the ferry. " * 2_000
+    given = Settings(run_dir=tmp_path, window=8_192, prices=(0.0, 0.0))
+    answer = await write(brief, given, WriteOptions(words=6_000, edits=False), model=model)
+    planned = [request for request in model.requests if request.role == "planner"]
+    assert len(planned) > 1, "chapters, and the sections of each"
+    for request in planned:
+        prompt = request.messages[-1].content
+        assert model.counter.count(prompt) <= MOST_TOKENS and "A guide to the sound. Say much" in prompt
+        assert model.counter.count(prompt) > 4_000, "no more was cut than needed"
+    said_of_it = [warning for warning in answer.warnings if "brief" in warning]
+    assert len(said_of_it) == 2 and "of 18,005 words" in said_of_it[0] and "first 400 words" in said_of_it[1]
+    heard: list[object] = []
+    options = WriteOptions(words=6_000)
+    await outline_of(brief, given, options, emit=heard.append, model=biased_writer(window=8_192))
+    assert [each.message for each in heard if isinstance(each, Warned)] == said_of_it[:1]
+
+
+async def test_a_brief_of_usual_length_is_told_whole_and_nothing_said(tmp_path: Path):
+    model = biased_writer(window=8_192)
+    given = Settings(run_dir=tmp_path, window=8_192, prices=(0.0, 0.0))
+    answer = await write("A guide to the sound.", given, WriteOptions(words=2_000), model=model)
+    assert not [warning for warning in answer.warnings if "brief" in warning or "cut" in warning]
+
+
+async def test_a_window_that_holds_no_plan_is_an_error_with_a_hint(tmp_path: Path):
+    given = Settings(run_dir=tmp_path, window=1_200, prices=(0.0, 0.0))
+    with pytest.raises(WindowTooSmall, match="leaves no room") as caught:
+        await write("A guide. " * 500, given, WriteOptions(words=6_000), model=biased_writer(window=1_200))
+    assert "--window" in str(caught.value.hint)
+
+
+def editor(window: int, asked: list[str]) -> Editor:
+    async def call(request: Request) -> Reply:
+        asked.append(request.messages[-1].content)
+        return Reply(text="[]", model="x", finish="stop")
+
+    return Editor(call=call, prompts=Prompts(), fence=FREE, room=Room(counter=counter(), window=window))
+
+
+async def test_the_last_look_is_kept_to_the_window_too():
+    title = "The sound " * 3_000
+    sections = [{"id": str(i), "title": f"{i} {title}", "words": 500} for i in range(1, 17)]
+    outline = Outline.model_validate({"title": "T", "brief": "B", "words": 8_000, "sections": sections})
+    texts = {0: "The Halcyon carried 40 passengers. ", 15: "The Halcyon carried 60 passengers. "}
+    written = [Written(section=leaf, text=texts.get(i, "") + "The tide rose. " * 80)
+               for i, leaf in enumerate(outline.leaves())]  # fmt: skip
+    asked: list[str] = []
+    edited = await editor(8_192, asked).edit(outline, written)
+    assert len(asked) == 1 and "may contradict" in asked[0]
+    assert edited.warnings == ("1 seams or contradictions do not fit into the window: not looked at",)
+    short = outline.model_copy(update={"sections": [s.model_copy(update={"title": "Ebb"}) for s in outline.sections[:8]]
+                                       + outline.sections[8:]})  # fmt: skip
+    named = [Written(section=leaf.section.model_copy(update={"title": "Ebb"}), text=leaf.text) for leaf in written]
+    asked.clear()
+    edited = await editor(8_192, asked).edit(short, named)
+    assert len(asked) == 2 and edited.warnings == ("1 prompts of the last look were cut to fit into the window",)
+    assert all(counter().count(prompt) <= MOST_TOKENS for prompt in asked)
+    assert "Mend only" in asked[0] and "The tide rose." in asked[0]

@@ -41,7 +41,8 @@ async def test_the_length_is_kept_whatever_the_model_tends_to(words: int, bias: 
     model = biased_writer(bias)
     answer = await write(BRIEF, settings(tmp_path, journal=False), WriteOptions(words=words, parallel=8), model=model)
     assert answer.status == "complete" and length_score(words, length(answer.text)) >= 95
-    assert check(answer.text, words).findings == ()
+    # Words made of two syllables at random meet those syllables apart: no prose does that.
+    assert not [finding for finding in check(answer.text, words).findings if finding.check != "variants"]
     prompts = [model.counter.count(request.messages[-1].content) for request in model.requests]
     assert max(prompts) < 8_000
     planned = [request for request in model.requests if request.role == "planner"]
