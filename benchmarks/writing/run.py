@@ -49,7 +49,7 @@ async def measure(words: int, bias: float, method: str) -> Row:
         prompt_tokens=sum(sizes),
         largest=max(sizes),
         a_leaf=sum(sizes) / answer.coverage.chunks,
-        findings=len(check(answer.text).findings) if method == "planned" else 0,
+        findings=sum(finding.fails for finding in check(answer.text).findings) if method == "planned" else 0,
     )
 
 
