@@ -26,6 +26,7 @@ from coa.serving.vllm_plugin import BACKEND, CONFIG_VARIABLE, REPORT_VARIABLE
 _MODULE = "vllm.entrypoints.openai.api_server"
 _CPU_CACHE = "VLLM_CPU_KVCACHE_SPACE"
 _POLL = 0.2
+_MOMENT = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +183,20 @@ def stop(process: subprocess.Popen[bytes], patience: float = 20.0) -> None:
             process.wait(patience)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+        _until_gone(process.pid)
     process.wait()
+
+
+def _until_gone(group: int, patience: float = 5.0) -> None:
+    """Killed processes with much memory take a moment to end.
+
+    Raises:
+        ProcessLookupError: they are gone.
+    """
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        os.killpg(group, 0)
+        time.sleep(_MOMENT)
 
 
 def _wait(process: subprocess.Popen[bytes], launch: Launch, log: Path, now: Callable[[], float]) -> None:

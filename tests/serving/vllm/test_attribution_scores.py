@@ -19,7 +19,7 @@ from coa.prompts import Prompts
 from coa.serving.chat_echo import ChatEchoModel
 from coa.serving.openai import OpenAIModel
 from coa.serving.resolve import resolve_model
-from coa.serving.vllm.probe import Findings
+from coa.serving.vllm.launch import Running
 from coa.types import Span
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(600)]
@@ -28,14 +28,14 @@ TEXTS = [f"On day {i} the keeper wrote that the lamp burnt {i + 3} pints of oil 
 ANSWER = "The lamp burnt seven pints. No ship passed."
 
 
-async def test_batches_in_prefix_order_give_what_scoring_one_by_one_gives(vllm_server: Findings, tiny_model: Path):
+async def test_batches_in_prefix_order_give_what_scoring_one_by_one_gives(vllm_server: Running, tiny_model: Path):
     segments = [Segment(span=Span(doc="d", start=0, end=0), text=text, tokens=20) for text in TEXTS]
     fence = Fence(token="0" * 16, tag="zzz")
     prompting = PlainPrompting(segments=segments, question="What burnt?", fence=fence, prompts=Prompts())
     rng = random.Random(0)
     coalitions = [frozenset(i for i in range(8) if rng.random() < 0.5) for _ in range(20)]
     coalitions += [frozenset(), frozenset(range(8))]
-    settings = coa.Settings(model="vllm:tiny", base_url=f"{vllm_server.url}/v1")
+    settings = coa.Settings(model="vllm:tiny", base_url=f"{vllm_server.found.url}/v1")
     model = resolve_model(settings)
     assert isinstance(model, OpenAIModel)
     try:
