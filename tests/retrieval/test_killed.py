@@ -19,29 +19,14 @@ from coa.retrieval.index import Index
 from coa.retrieval.sqlite.store import SQLiteStore
 from coa.retrieval.terms import terms
 from coa.testing.stores import EMBEDDING, vector
-
-WRITER = """
-import sys
-import numpy as np
-from coa.documents import Document
-from coa.retrieval.entries import record
-from coa.retrieval.sqlite.store import SQLiteStore
-from coa.testing.stores import EMBEDDING, vector
-
-store = SQLiteStore(sys.argv[1], create=True)
-store.claim(EMBEDDING)
-for number in range(10_000):
-    text = f"Entry {number} tells of the weather. " * 40
-    store.put([record(Document(id=str(number), path=str(number), text=text, sha256=str(number)))])
-    units = store.lacking(2)
-    store.set_vectors([unit.id for unit in units], np.stack([vector(unit.text) for unit in units]))
-    print(number, flush=True)
-"""
+from tests.retrieval.writer import writer
 
 
 @pytest.mark.parametrize("lines", [1, 7, 19])
 def test_a_killed_writer_loses_nothing_that_was_committed(tmp_path: Path, lines: int) -> None:
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", writer(SQLiteStore), str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     said = [process.stdout.readline() for _ in range(lines)]
     time.sleep(0.003 * lines)

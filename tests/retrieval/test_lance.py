@@ -21,30 +21,13 @@ from coa.retrieval.lance.store import LanceStore
 from coa.retrieval.terms import terms
 from coa.testing import check_store
 from coa.testing.stores import EMBEDDING, vector
+from tests.retrieval.writer import writer
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("lancedb")
 
 LOG = Path(__file__).parents[2] / "examples" / "documents" / "lighthouse_log.txt"
 QUERY = "Who keeps the light on Gull Stack?"
-
-WRITER = """
-import sys
-import numpy as np
-from coa.documents import Document
-from coa.retrieval.entries import record
-from coa.retrieval.lance.store import LanceStore
-from coa.testing.stores import EMBEDDING, vector
-
-store = LanceStore(sys.argv[1], create=True)
-store.claim(EMBEDDING)
-for number in range(10_000):
-    text = f"Entry {number} tells of the weather. " * 40
-    store.put([record(Document(id=str(number), path=str(number), text=text, sha256=str(number)))])
-    units = store.lacking(2)
-    store.set_vectors([unit.id for unit in units], np.stack([vector(unit.text) for unit in units]))
-    print(number, flush=True)
-"""
 
 
 @pytest.mark.parametrize("ann_from", [100_000, 2])
@@ -71,7 +54,7 @@ def test_an_index_moves_to_lance_in_one_line(tmp_path: Path) -> None:
 
 def test_a_killed_writer_leaves_whole_documents(tmp_path: Path) -> None:
     address = f"lancedb://{tmp_path / 'lib'}"
-    process = subprocess.Popen([sys.executable, "-c", WRITER, address], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", writer(LanceStore), address], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     said = [process.stdout.readline().strip() for _ in range(5)]
     process.send_signal(signal.SIGKILL)
