@@ -11,11 +11,12 @@ import math
 import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+
+from tests.loopback import listening
 
 _FENCED = re.compile(r"<<<TEXT \w+\n(.*)\nTEXT \w+>>>", re.DOTALL)
 LIKELY, UNLIKELY = -0.05, -4.0
@@ -97,16 +98,8 @@ def server() -> Generator[EchoServer]:
             self.end_headers()
             self.wfile.write(data)
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=listening.serve_forever, daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{listening.server_port}/v1"
-    try:
+    with listening(Handler) as state.url:
         yield state
-    finally:
-        listening.shutdown()
-        listening.server_close()
-        thread.join()
 
 
 def _chat(body: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from coa.serving.base import Message, Request
 from coa.serving.openai import OpenAIModel
 from coa.serving.scoring import ROW_TOKENS, PrefixBlocks, ScoringModel
+from tests.loopback import listening
 
 BLOCK = 16
 ANSWER = "by sea"
@@ -105,16 +105,8 @@ def server() -> Iterator[Server]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=listening.serve_forever, daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{listening.server_port}/v1"
-    try:
+    with listening(Handler) as state.url:
         yield state
-    finally:
-        listening.shutdown()
-        listening.server_close()
-        thread.join()
 
 
 def request(context: str, answer: str = ANSWER) -> Request:
