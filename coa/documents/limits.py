@@ -19,7 +19,9 @@ class Limits:
         ratio: Inflated size by compressed size of one member, or text by file of a PDF, once it is larger than a
             megabyte.
         pages: Pages of a PDF.
-        pdf_seconds: Processor time for the pages of one PDF; looked at between them.
+        stream_bytes: One stream of a PDF (the content of a page, a font, a table of objects), inflated.
+        pdf_memory: Address space of the process that reads one PDF, beside three times the file; held on Linux.
+        pdf_seconds: Processor time for the pages of one PDF.
         files: Files of a directory.
     """
 
@@ -29,5 +31,7 @@ class Limits:
     members: int = 10_000
     ratio: int = 100
     pages: int = 20_000
+    stream_bytes: int = 20 * _MB
+    pdf_memory: int = 512 * _MB
     pdf_seconds: float = 600.0
     files: int = 10_000

@@ -86,7 +86,7 @@ def plain(text: str) -> bytes:
 
 
 # Formats that take long to parse come less often.
-KINDS = [(plain, 50), (html, 25), (subtitles, 10), (docx, 4), (pdf, 6), (epub, 5)]
+KINDS = [(plain, 53), (html, 25), (subtitles, 10), (docx, 4), (pdf, 3), (epub, 5)]
 
 
 def broken(data: bytes, rng: random.Random) -> bytes:
