@@ -20,30 +20,38 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str | None = Field(None, description="offline, openai:NAME, vllm:NAME, litellm:PROVIDER/NAME, scripted:FILE")
-    base_url: str | None = Field(None, description="Address of an OpenAI-compatible server, ending in /v1")
-    fallback: tuple[str, ...] = Field((), description="Models that take over when the one before failed")
-    window: int | None = Field(None, ge=256, description="Tokens of prompt and reply together")
-    topology: str = Field("chain", description="How the agents are connected")
-    order: str = Field("ltr", description="In which order the chunks are read")
-    embedder: str | None = Field(None, description="Measures likeness for orders: minilm, or a model's folder")
-    notes: str = Field("free", description="What workers hand on: free text, or a structured memory")
-    reopen: int = Field(0, ge=0, le=64, description="Parts that may be read again for what the notes leave open")
-    prompts: str | None = Field(None, description="A folder of prompts that replace the packaged ones, or memagent")
-    paths: str = Field("one", description="Whether the documents are read in several ways, one answer selected")
-    select: str = Field("auto", description="How the answer of several readings is selected")
-    concurrency: int = Field(8, ge=1, le=1024, description="Model calls in flight at most")
-    retries: int = Field(8, ge=0, le=100, description="How often a failed call is sent again")
-    timeout: float = Field(600.0, gt=0, description="Seconds for one model call, whole")
-    max_cost: float | None = Field(None, ge=0, description="US dollars at most")
-    max_calls: int | None = Field(None, ge=0, description="Model calls at most")
-    max_tokens: int | None = Field(None, ge=0, description="Tokens at most, prompts and replies together")
-    deadline: float | None = Field(None, gt=0, description="Seconds for the whole run")
-    prices: tuple[float, float] | None = Field(None, description="US dollars per million tokens: prompt, reply")
-    run_dir: Path | None = Field(None, description="Where runs are kept; the default is the user's state directory")
-    stream: bool = Field(False, description="Tell the final text piece by piece while it is written")
-    journal: bool = Field(True, description="Keep a journal of the calls, so that the run can be resumed")
-    durable: bool = Field(False, description="Journal survives power loss, not only a killed process (slower)")
+    model: str | None = Field(
+        default=None, description="offline, openai:NAME, vllm:NAME, litellm:PROVIDER/NAME, scripted:FILE"
+    )
+    base_url: str | None = Field(default=None, description="Address of an OpenAI-compatible server, ending in /v1")
+    fallback: tuple[str, ...] = Field(default=(), description="Models that take over when the one before failed")
+    window: int | None = Field(default=None, ge=256, description="Tokens of prompt and reply together")
+    topology: str = Field(default="chain", description="How the agents are connected")
+    order: str = Field(default="ltr", description="In which order the chunks are read")
+    embedder: str | None = Field(default=None, description="Measures likeness for orders: minilm, or a model's folder")
+    notes: str = Field(default="free", description="What workers hand on: free text, or a structured memory")
+    reopen: int = Field(
+        default=0, ge=0, le=64, description="Parts that may be read again for what the notes leave open"
+    )
+    prompts: str | None = Field(
+        default=None, description="A folder of prompts that replace the packaged ones, or memagent"
+    )
+    paths: str = Field(default="one", description="Whether the documents are read in several ways, one answer selected")
+    select: str = Field(default="auto", description="How the answer of several readings is selected")
+    concurrency: int = Field(default=8, ge=1, le=1024, description="Model calls in flight at most")
+    retries: int = Field(default=8, ge=0, le=100, description="How often a failed call is sent again")
+    timeout: float = Field(default=600.0, gt=0, description="Seconds for one model call, whole")
+    max_cost: float | None = Field(default=None, ge=0, description="US dollars at most")
+    max_calls: int | None = Field(default=None, ge=0, description="Model calls at most")
+    max_tokens: int | None = Field(default=None, ge=0, description="Tokens at most, prompts and replies together")
+    deadline: float | None = Field(default=None, gt=0, description="Seconds for the whole run")
+    prices: tuple[float, float] | None = Field(default=None, description="US dollars per million tokens: prompt, reply")
+    run_dir: Path | None = Field(
+        default=None, description="Where runs are kept; the default is the user's state directory"
+    )
+    stream: bool = Field(default=False, description="Tell the final text piece by piece while it is written")
+    journal: bool = Field(default=True, description="Keep a journal of the calls, so that the run can be resumed")
+    durable: bool = Field(default=False, description="Journal survives power loss, not only a killed process (slower)")
 
     @property
     def method(self) -> dict[str, Any]:
