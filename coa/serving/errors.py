@@ -14,6 +14,7 @@ from coa.errors import (
     AuthenticationFailed,
     CallTimeout,
     ContextOverflow,
+    MalformedReply,
     ModelError,
     ProviderUnavailable,
     QuotaExceeded,
@@ -41,6 +42,7 @@ class Failure:
         error: The error object of the body: ``code``, ``type``, ``param`` ...
         headers: Of the response, with names in lower case.
         timed_out: Whether the time was up before the response was whole.
+        oversized: Whether it was longer than any answer to the request.
     """
 
     status: int | None = None
@@ -48,6 +50,7 @@ class Failure:
     error: Mapping[str, object] = field(default_factory=dict[str, object])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     timed_out: bool = False
+    oversized: bool = False
 
 
 def failure_of(status: int, body: object, headers: Mapping[str, str]) -> Failure:
@@ -61,6 +64,11 @@ def to_error(failure: Failure, *, model: str, scrubber: Scrubber) -> ModelError:
     said = scrubber.clean(failure.message)
     if failure.timed_out:
         return CallTimeout(f"{model}: {said or 'no whole reply in time'}")
+    if failure.oversized:
+        hint = (
+            "What answers at --base-url sends without end; it is asked once more, and a part without a reply is listed."
+        )
+        return MalformedReply(f"{model}: {said}", hint=hint)
     if failure.status is None:
         return ProviderUnavailable(f"{model}: {said or 'no connection'}")
     told = f"{model}: the server answered {failure.status}" + (f": {said}" if said else "")
@@ -88,10 +96,16 @@ def _by_status(failure: Failure, told: str) -> ModelError:
         return RateLimited(told, status=status, retry_after=_wait(failure))
     if status in _TRANSIENT or (status >= 500 and status != 501):
         return ProviderUnavailable(told, status=status, retry_after=_wait(failure))
-    hint = (
-        "Check the model's name (--model) and the address (--base-url), which ends in /v1." if status == 404 else None
-    )
-    return RequestRejected(told, status=status, hint=hint)
+    return RequestRejected(told, status=status, hint=_rejected_hint(status, failure.headers))
+
+
+def _rejected_hint(status: int, headers: Mapping[str, str]) -> str | None:
+    if 300 <= status < 400:
+        there = headers.get("location", "another address")
+        return f"It points to {there!r}, which is not followed; if you trust it, give it as --base-url."
+    if status == 404:
+        return "Check the model's name (--model) and the address (--base-url), which ends in /v1."
+    return None
 
 
 def _wait(failure: Failure) -> float | None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from coa.errors import AuthenticationFailed, ModelError, UsageError
+from coa.serving import transport
 from coa.serving.base import Reply, Request
+from coa.serving.bodies import PAGE_BYTES, reply_bytes
 from coa.serving.chat import body_of, reply_of
 from coa.serving.dialect import Dialect, dialect_for, known_window
 from coa.serving.errors import Failure, failure_of, to_error
 from coa.serving.scrub import Scrubber
-from coa.serving.streaming import BrokenStream, Gathered, gather
 from coa.tokens import TokenCounter, counter_for
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ FALLBACK_WINDOW = 8192
 
 _OPENAI_HOST = "api.openai.com"
 _WINDOW_NAMES = ("max_model_len", "context_length", "context_window", "max_context_length")
-_RAW_RESPONSE = {"X-Stainless-Raw-Response": "true"}
+_CHAT = "/chat/completions"
 _LIST_SECONDS = 5.0
 
 
@@ -114,7 +115,10 @@ class OpenAIModel:
         client = await self._client()
         async with self._in_time(request):
             content = await self._agreed(
-                request, lambda dialect: _post(client, dialect.parameters(self._model, request))
+                request,
+                lambda dialect: transport.post(
+                    client, _CHAT, dialect.parameters(self._model, request), reply_bytes(request)
+                ),
             )
         return self._reply(content, request)
 
@@ -127,7 +131,10 @@ class OpenAIModel:
         client = await self._client()
         async with self._in_time(request):
             gathered = await self._agreed(
-                request, lambda dialect: _stream(client, dialect.streamed(self._model, request), hear)
+                request,
+                lambda dialect: transport.stream(
+                    client, _CHAT, dialect.streamed(self._model, request), reply_bytes(request), hear
+                ),
             )
         if gathered.error is not None:
             raise self._error(_hidden(gathered.error), request)
@@ -146,7 +153,9 @@ class OpenAIModel:
         """
         client = await self._client()
         async with self._in_time(request):
-            content, failure = await _post(client, {"model": self._model, **parameters}, path)
+            content, failure = await transport.post(
+                client, path, {"model": self._model, **parameters}, reply_bytes(request)
+            )
         if failure is not None:
             raise self._error(failure, request)
         return body_of(content, model=self.name)
@@ -205,7 +214,7 @@ class OpenAIModel:
         async with connection.lock:
             if connection.client is None:
                 key = _usable_key(self._key(), self.name)
-                connection.client = await asyncio.to_thread(_open, self.base_url, key, self.timeout)
+                connection.client = await asyncio.to_thread(transport.open_client, self.base_url, key, self.timeout)
             return connection.client
 
 
@@ -240,64 +249,6 @@ def _usable_key(key: str, model: str) -> str:
     return key
 
 
-def _open(base_url: str, key: str, timeout: float) -> AsyncOpenAI:
-    """Runs in a thread: the import takes most of a second, and loading the certificates is not free either."""
-    from openai import AsyncOpenAI
-
-    client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=timeout, max_retries=0)
-    _ = client.models.with_raw_response
-    return client
-
-
-async def _post(
-    client: AsyncOpenAI, parameters: dict[str, Any], path: str = "/chat/completions"
-) -> tuple[bytes, Failure | None]:
-    """The body of a response with a good status, or what went wrong.
-
-    The body is taken raw: the SDK's own parsing lets pages of proxies and missing fields through without a word, and
-    walking the typed parameters of ``chat.completions.create`` costs as much CPU as sending them.
-    """
-    import openai
-
-    try:
-        response: Any = await client.post(path, cast_to=object, body=parameters, options={"headers": _RAW_RESPONSE})
-        return response.http_response.content, None
-    except openai.OpenAIError as error:
-        return b"", _failed(error)
-
-
-async def _stream(
-    client: AsyncOpenAI, parameters: dict[str, Any], hear: Callable[[str], None]
-) -> tuple[Gathered, Failure | None]:
-    """What a stream held, or what went wrong."""
-    import openai
-
-    try:
-        return await gather(client, parameters, hear), None
-    except openai.OpenAIError as error:
-        return Gathered(hear), _failed(error)
-    except BrokenStream as error:
-        return Gathered(hear), Failure(message=_reason(error))
-
-
-def _failed(error: Exception) -> Failure:
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        headers = {str(name).lower(): str(value) for name, value in error.response.headers.items()}
-        return failure_of(error.status_code, error.body, headers)
-    if isinstance(error, openai.APITimeoutError):
-        return Failure(timed_out=True)
-    return Failure(message=_reason(error))
-
-
-def _reason(error: BaseException) -> str:
-    """What the network said: the innermost cause knows the most."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"no whole response ({str(error) or type(error).__name__})"
-
-
 def _hidden(body: Mapping[str, object]) -> Failure:
     """An error sent with status 200, as some gateways do; the true status stands in its code."""
     failure = failure_of(502, body, {})
@@ -308,13 +259,11 @@ def _hidden(body: Mapping[str, object]) -> Failure:
 
 async def _window_of(client: AsyncOpenAI, name: str) -> int | None:
     """What the server's list of models says about the window; None where it says nothing."""
-    import openai
-
     try:
         async with asyncio.timeout(_LIST_SECONDS):
-            response = await client.models.with_raw_response.list()
-        listed: Any = json.loads(response.http_response.content)
-    except (openai.OpenAIError, TimeoutError, ValueError, RecursionError):
+            content, _ = await transport.get(client, "/models", PAGE_BYTES)
+        listed: Any = json.loads(content)
+    except (TimeoutError, ValueError, RecursionError):
         return None
     data: Any = cast("dict[str, Any]", listed).get("data") if isinstance(listed, dict) else None
     entries = cast("list[Any]", data) if isinstance(data, list) else []

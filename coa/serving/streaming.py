@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from coa.errors import ProviderUnavailable
 from coa.serving.base import Reply
+from coa.serving.bodies import BrokenBody, Oversized
 from coa.serving.chat import body_of, reply_of
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 _DATA = b"data:"
 _DONE = b"[DONE]"
 _OTHER_FIELDS = (b":", b"event:", b"id:", b"retry:")
-
-
-class BrokenStream(Exception):
-    """The connection failed while the stream was read."""
 
 
 class Gathered:
@@ -99,35 +93,28 @@ class Gathered:
             self._hear(piece)
 
 
-async def gather(client: AsyncOpenAI, parameters: Mapping[str, Any], hear: Callable[[str], None]) -> Gathered:
-    """Send a request and take its stream to the end.
+async def gather(blocks: AsyncIterator[bytes], gathered: Gathered) -> None:
+    """Take a stream to its end.
 
     Raises:
-        openai.OpenAIError: as the SDK raises it.
-        BrokenStream: the connection failed on the way, before the server had said how the reply finished.
+        BrokenBody, Oversized: it broke, or went on, before the server had said how the reply finished.
     """
-    gathered = Gathered(hear)
-    create: Any = client.chat.completions.with_streaming_response.create
-    async with create(**parameters, stream=True) as response:
-        lines = _lines(response.iter_bytes())
-        while True:
-            try:
-                line = await anext(lines, None)
-            except Exception as error:  # The transport's own, which the SDK does not wrap here.
-                if gathered.finish:
-                    return gathered
-                raise BrokenStream(str(error) or type(error).__name__) from error
-            if line is None:
-                return gathered
+    try:
+        async for line in _lines(blocks):
             gathered.take(line)
+    except (BrokenBody, Oversized):
+        if not gathered.finish:
+            raise
 
 
 async def _lines(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Lines by their line feeds alone: what else Unicode calls a line break may stand in the JSON of an event."""
-    left = b""
+    begun: list[bytes] = []
     async for block in blocks:
-        *whole, left = (left + block).split(b"\n")
-        for line in whole:
-            yield line.rstrip(b"\r")
-    if left:
+        first, *others = block.split(b"\n")
+        begun.append(first)
+        for other in others:
+            yield b"".join(begun).rstrip(b"\r")
+            begun = [other]
+    if left := b"".join(begun):
         yield left.rstrip(b"\r")

@@ -66,6 +66,8 @@ def _events(spoken: Spoken, fault: Fault) -> Iterator[bytes]:
     for at in range(0, len(words), _WORDS_A_PIECE):
         rest = " " if at + _WORDS_A_PIECE < len(words) else ""
         yield _delta(spoken, {"role": "assistant", "content": " ".join(words[at : at + _WORDS_A_PIECE]) + rest}, None)
+    if fault.endless:
+        return
     if fault.stream == "error_event":
         yield error_body(fault)
         return

@@ -33,6 +33,7 @@ class Fault:
         choice: Fields that replace those of the choice, such as ``{"finish_reason": "length"}``.
         message_fields: Fields that replace those of the reply's message, such as ``{"content": None}``.
         stream: What goes wrong in a streamed reply.
+        endless: Whether the body never ends: blanks follow it, or, in a stream, the same text again and again.
     """
 
     status: int = 200
@@ -51,6 +52,7 @@ class Fault:
     choice: Mapping[str, Any] = field(default_factory=dict[str, Any])
     message_fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stream: StreamFault | None = None
+    endless: bool = False
 
 
 def rate_limited(retry_after: str | None = None) -> Fault:
@@ -99,6 +101,8 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "reasoning-only": Fault(message_fields={"content": None, "reasoning_content": "Let me think about it."}),
         "no-choices": Fault(completion={"choices": []}),
         "no-usage": Fault(completion={"usage": None}),
+        "endless": Fault(endless=True),
+        "endless-500": Fault(status=500, endless=True),
         "error-200": Fault(body='{"error": {"message": "The upstream provider failed.", "code": 503}}'),
     }
 )

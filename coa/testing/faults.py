@@ -28,7 +28,7 @@ from coa.testing.completions import Spoken, bound_of, completion, embeddings, er
 from coa.testing.fault import FAULTS, TRANSIENT, End, Fault, StreamFault, rate_limited
 from coa.testing.speech import Speak, speech
 from coa.testing.vendors import VENDORS, Refuse
-from coa.testing.wire import Received, receive, send
+from coa.testing.wire import Received, flood, receive, send
 
 __all__ = ["FAULTS", "TRANSIENT", "VENDORS", "End", "Fault", "FaultServer", "Script", "StreamFault", "rate_limited"]
 
@@ -70,6 +70,7 @@ class FaultServer:
         max_in_flight: The most of them at any time.
         connections: TCP connections that were accepted.
         max_prompt_tokens: The longest prompt that was accepted, counted by this server.
+        flooded: Bytes that clients took of responses without end.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class FaultServer:
         self.max_in_flight = 0
         self.connections = 0
         self.max_prompt_tokens = 0
+        self.flooded = 0
         self.port = port
         self._speak = speech(reply)
         self._random = (fault_rate, tuple(random_faults), seed)
@@ -172,7 +174,7 @@ class FaultServer:
 
     def stats(self) -> dict[str, Any]:
         """The counters, as ``GET /stats`` sends them."""
-        names = ("hits", "in_flight", "max_in_flight", "connections", "max_prompt_tokens")
+        names = ("hits", "in_flight", "max_in_flight", "connections", "max_prompt_tokens", "flooded")
         return {**{name: getattr(self, name) for name in names}, "statuses": dict(self.statuses)}
 
     async def _complete(self, received: Received, writer: asyncio.StreamWriter) -> bool:
@@ -193,17 +195,22 @@ class FaultServer:
         self.statuses[0 if fault.cut == 0 and fault.end != "keep" else fault.status] += 1
         async with self._turn:
             await asyncio.sleep(fault.delay + (self._latency if fault.status == 200 else 0.0))
-        if fault.body is not None:
-            content = fault.body.encode() if isinstance(fault.body, str) else fault.body
-            return await send(writer, content, fault)
-        if fault.status != 200:
-            return await send(writer, error_body(fault), fault)
-        if self._embed is not None and "input" in body:
-            return await send(writer, embeddings(body, self._embed), fault)
-        spoken = self._spoken(prompt, body, room)
-        streamed = bool(body.get("stream"))
-        content = stream(spoken, fault) if streamed else completion(spoken, fault)
+        content = self._content(prompt, body, fault, room)
+        streamed = bool(body.get("stream")) and fault.body is None and fault.status == 200
+        if fault.endless:
+            async for taken in flood(writer, content, fault, streamed=streamed):
+                self.flooded += taken
         return await send(writer, content, fault, streamed=streamed)
+
+    def _content(self, prompt: str, body: Mapping[str, Any], fault: Fault, room: int | None) -> bytes:
+        if fault.body is not None:
+            return fault.body.encode() if isinstance(fault.body, str) else fault.body
+        if fault.status != 200:
+            return error_body(fault)
+        if self._embed is not None and "input" in body:
+            return embeddings(body, self._embed)
+        spoken = self._spoken(prompt, body, room)
+        return stream(spoken, fault) if body.get("stream") else completion(spoken, fault)
 
     def _fault(self, index: int, body: Mapping[str, Any], prompt: str) -> Fault:
         if callable(self.faults):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from coa.testing.fault import Fault
+
+_FLOOD = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,20 @@ async def send(writer: asyncio.StreamWriter, body: bytes, fault: Fault, *, strea
     if framed:
         await _write(writer, b"0\r\n\r\n", 0.0)
     return fault.end == "keep" or await _end(writer, fault)
+
+
+async def flood(writer: asyncio.StreamWriter, body: bytes, fault: Fault, *, streamed: bool) -> AsyncIterator[int]:
+    """Write a response that never ends, and tell how many bytes of it the client took.
+
+    Raises:
+        ConnectionError: the client has hung up.
+    """
+    await _head(writer, fault, None, streamed=streamed)
+    await _write(writer, _chunk(body), 0.0)
+    more = body * (1 + _FLOOD // len(body)) if streamed else b" " * _FLOOD
+    while True:
+        await _write(writer, _chunk(more), fault.trickle)
+        yield len(more)
 
 
 async def _head(writer: asyncio.StreamWriter, fault: Fault, length: int | None, *, streamed: bool) -> None:

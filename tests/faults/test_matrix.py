@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -103,7 +103,7 @@ def test_an_unusable_reply_is_asked_for_once_more(book: Path, fault: str) -> Non
         assert all(f"FACT-{i}" in answer.text for i in range(FACTS))
 
 
-@pytest.mark.parametrize("fault", ["empty", "filter", "refusal", "reasoning-only"])
+@pytest.mark.parametrize("fault", ["empty", "filter", "refusal", "reasoning-only", "endless"])
 def test_twice_unusable_is_a_part_not_read_and_said_so(book: Path, fault: str) -> None:
     with FaultServer("facts", faults=[None, FAULTS[fault], FAULTS[fault]]) as server:
         answer = ask(book, server)
@@ -121,7 +121,7 @@ def test_a_part_whose_reply_is_cut_twice_is_read_in_halves_and_nothing_is_lost(
     """Replies are cut about the part that holds FACT-5, as long as more than a half or a quarter is shown."""
     whole = 0
 
-    def fault(_: int, body: dict[str, Any]) -> Fault | None:
+    def fault(_: int, body: Mapping[str, Any]) -> Fault | None:
         nonlocal whole
         prompt = str(body["messages"])
         if "FACT-5 stands" not in prompt or "grey today" not in prompt:
@@ -138,7 +138,7 @@ def test_a_part_whose_reply_is_cut_twice_is_read_in_halves_and_nothing_is_lost(
 
 
 def test_a_model_whose_replies_are_always_cut_costs_six_calls_a_part_and_ends_typed(book: Path) -> None:
-    with FaultServer("facts", faults=lambda *_: FAULTS["length"]) as server:
+    with FaultServer("facts", faults=lambda _index, _body: FAULTS["length"]) as server:
         with pytest.raises(InvalidReply, match="could be read"):
             ask(book, server)
         parts = coa.plan(book, "Which facts?", model="openai:fake", base_url=server.base_url, window=WINDOW).chunks
@@ -147,7 +147,7 @@ def test_a_model_whose_replies_are_always_cut_costs_six_calls_a_part_and_ends_ty
 
 
 def test_a_final_text_that_is_cut_twice_ends_typed(book: Path) -> None:
-    def manager(_: int, body: dict[str, Any]) -> Fault | None:
+    def manager(_: int, body: Mapping[str, Any]) -> Fault | None:
         return None if "The sea is grey" in str(body["messages"]) else FAULTS["length"]
 
     with FaultServer("facts", faults=manager) as server, pytest.raises(TruncatedReply) as caught:

@@ -10,7 +10,7 @@ from coa import errors
 from coa.errors import ContextOverflow, InvalidReply, ModelError, ProviderUnavailable, RateLimited
 from coa.serving.openai import OpenAIModel
 from coa.testing.conformance import check_failure, sample_request
-from coa.testing.fault import FAULTS, Fault, rate_limited
+from coa.testing.fault import FAULTS, End, Fault, rate_limited
 from coa.testing.faults import FaultServer
 from coa.testing.vendors import VENDORS
 
@@ -41,6 +41,8 @@ ERRORS = {
     "filter-400": "RefusedReply",
     "no-choices": "MalformedReply",
     "error-200": "ProviderUnavailable",
+    "endless": "MalformedReply",
+    "endless-500": "ProviderUnavailable",
 }
 FINISHES = {
     "healthy": ("Yes.", "stop"),
@@ -143,7 +145,8 @@ async def test_every_cut_of_a_body_is_an_error_or_the_whole_reply() -> None:
         whole = await model.complete(sample_request())
         await model.close()
     outcomes: list[str] = []
-    for end, clean in (("close", False), ("reset", False), ("keep", True)):
+    ends: tuple[tuple[End, bool], ...] = (("close", False), ("reset", False), ("keep", True))
+    for end, clean in ends:
         faults = [Fault(cut=at, end=end, clean=clean) for at in range(0, 340, 17)]
         async with FaultServer("A reply of some words.", faults=faults) as server:
             model = OpenAIModel("m", base_url=server.base_url)

@@ -40,7 +40,7 @@ def test_a_name_that_is_not_there_is_found():
     assert missing("see `tests/testing/test_promises.py::test_a_name_that_is_not_there_is_found`") == []
 
 
-@pytest.mark.parametrize(("page", "rows"), [("reliability", 11 + 26), ("security", 14)])
+@pytest.mark.parametrize(("page", "rows"), [("reliability", 11 + 27), ("security", 18)])
 def test_every_promise_names_its_test(page: str, rows: int):
     lines = (ROOT / "docs" / f"{page}.md").read_text("utf-8").splitlines()
     table = [line for line in lines if line.startswith("| ") and not line.startswith(("| promise", "| who", "| #"))]

@@ -9,16 +9,16 @@ from http.client import HTTPException
 from typing import Any, cast
 from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from coa.errors import ProviderUnavailable, UsageError
+from coa.serving.bodies import Oversized, read_page
 
 KEY_VARIABLE = "VLLM_API_KEY"
 """vLLM's own variable for the key that it asks for."""
 
 _SECONDS = 5.0
 _PATIENCE = 120.0
-_MOST_BYTES = 4_000_000
 _SPARSE = re.compile(r'^coa_sparse_attention_(calls|density)\{method="(\w+)"\} ([\d.e+-]+)$', re.MULTILINE)
 _CACHE = re.compile(r"^vllm:cache_config_info\{([^}]*)\}", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -125,12 +125,19 @@ def _root(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+class _Here(HTTPRedirectHandler):
+    """Follows no redirect: a server is asked about itself."""
+
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
+        """Nothing to ask next: the status is an error."""
+
+
 def _get(asked: str | Request, seconds: float = _SECONDS) -> str:
     # The scheme was checked in `_root`; a proxy of the environment has no business between here and there.
     try:
-        with build_opener(ProxyHandler({})).open(asked, timeout=seconds) as response:
-            return response.read(_MOST_BYTES).decode("utf-8", "replace")
-    except (URLError, HTTPException, OSError) as error:
+        with build_opener(ProxyHandler({}), _Here()).open(asked, timeout=seconds) as response:
+            return read_page(response, seconds).decode("utf-8", "replace")
+    except (URLError, HTTPException, OSError, Oversized) as error:
         url = asked if isinstance(asked, str) else asked.full_url
         raise ProviderUnavailable(
             f"{url} does not answer ({error})", hint="Check the address, and that a server runs there: coa vllm MODEL."
