@@ -4,11 +4,13 @@ import asyncio
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import coa
+from tests.processes import Processes
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("openai", "langgraph", "litellm", "numpy", "faiss", "torch", "tiktoken", "pypdf", "sentence_transformers")
@@ -52,15 +54,17 @@ def test_the_python_of_the_readme_runs(tmp_path: Path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
-def test_every_example_runs(path: Path, capsys: pytest.CaptureFixture[str]):
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.strip()) > 20
+def test_every_example_runs(processes: Processes, path: Path):
+    ended = processes.run(path, anew=True)
+    assert ended.code == 0, ended.err
+    assert len(ended.out.strip()) > 20
 
 
 def test_the_commands_of_the_readme_exist():
     commands = set(re.findall(r"^\$? ?coa (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
-    helped = subprocess.run([sys.executable, "-m", "coa", "--help"], capture_output=True, text=True).stdout
+    module, main = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["coa"].split(":")
+    code = f"import sys; from {module} import {main}; sys.argv = ['coa', '--help']; sys.exit({main}())"
+    helped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert commands
     assert all(f"  {command} " in helped for command in commands)
 

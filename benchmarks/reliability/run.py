@@ -1,8 +1,9 @@
 """The fault matrix by promise: runs its tests, slow ones too, and prints what they counted.
 
-    python benchmarks/reliability/run.py [--repeat N]
+    python benchmarks/reliability/run.py [--repeats N [--kills K]]
 
-``--repeat`` runs the crash tests so many times, to find one that passes by luck.
+With ``--repeats`` it runs the crash tests alone, so many times, to find one that passes by luck; ``--kills`` kills each
+command at so many of its calls, drawn anew each time, instead of at all of them.
 """
 
 from __future__ import annotations
@@ -40,38 +41,44 @@ class Row:
     skipped: int = 0
     seconds: float = 0.0
     processor: float = 0.0
+    kills: int = 0
     figures: list[str] = field(default_factory=list[str])
 
 
 def main() -> int:
-    """Run the matrix, print its table."""
+    """Run the matrix, or the crash tests many times; print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=1, help="how often the crash tests are run")
-    repeat = parser.parse_args().repeat
-    rows = [(name, measured(paths)) for name, paths in MATRIX]
-    rows += [(f"crash tests once more ({i} of {repeat})", measured(CRASHES)) for i in range(2, repeat + 1)]
-    print("| what | passed | failed | skipped | s | CPU s | figures |")
-    print("|---|---|---|---|---|---|---|")
+    parser.add_argument("--repeats", type=int, default=0, help="run the crash tests alone, so often")
+    parser.add_argument("--kills", type=int, help="calls at which each command is killed; all by default")
+    args = parser.parse_args()
+    if args.repeats:
+        options = [f"--repeats={args.repeats}", *([] if args.kills is None else [f"--kills={args.kills}"])]
+        rows = [(f"crash tests, {args.repeats} times", measured(CRASHES, *options))]
+    else:
+        rows = [(name, measured(paths)) for name, paths in MATRIX]
+    print("| what | passed | failed | skipped | kills | s | CPU s | figures |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, row in rows:
         print(shown(name, row))
-    print(f"\nprocessor time of the matrix, once: {sum(row.processor for _, row in rows[: len(MATRIX)]):.0f} s")
+    seconds, processor = sum(row.seconds for _, row in rows), sum(row.processor for _, row in rows)
+    print(f"\nin all: {seconds:.0f} s; {processor:.0f} s of processor time, half of it on each of two cores")
     return 1 if any(row.failed for _, row in rows) else 0
 
 
 def shown(name: str, row: Row) -> str:
     """A line of the table."""
-    counts = f"{row.passed} | {row.failed} | {row.skipped} | {row.seconds:.0f} | {row.processor:.0f}"
+    counts = f"{row.passed} | {row.failed} | {row.skipped} | {row.kills} | {row.seconds:.0f} | {row.processor:.0f}"
     return f"| {name} | {counts} | {'; '.join(row.figures)} |"
 
 
-def measured(paths: tuple[str, ...]) -> Row:
+def measured(paths: tuple[str, ...], *options: str) -> Row:
     """Run the tests under some paths."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "slow or not slow"]
         command += ["-o", "junit_family=xunit1", f"--junitxml={report}"]  # Newer families hold no figures.
         before = processor_time()
-        subprocess.run([*command, *paths], cwd=ROOT, stdout=sys.stderr, check=False)
+        subprocess.run([*command, *options, *paths], cwd=ROOT, stdout=sys.stderr, check=False)
         row = read(ET.parse(report).getroot())
         row.processor = processor_time() - before
         return row
@@ -92,7 +99,12 @@ def read(report: ET.Element) -> Row:
         row.failed += any(case.find(tag) is not None for tag in ("failure", "error"))
         row.skipped += case.find("skipped") is not None
         row.passed += len([child for child in case if child.tag in ("failure", "error", "skipped")]) == 0
-        row.figures += [f"{figure.get('name')}: {figure.get('value')}" for figure in case.iter("property")]
+        for figure in case.iter("property"):
+            if figure.get("name") == "kills":
+                row.kills += int(figure.get("value", 0))
+            else:
+                row.figures.append(f"{figure.get('name')}: {figure.get('value')}")
+    row.figures = sorted(set(row.figures))
     return row
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.processes import Process, Processes
 
 VICTIM = Path(__file__).with_name("victim.py")
 
@@ -19,9 +21,20 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(book: Path, folder: Path, k: int, when: str) -> subprocess.CompletedProcess[bytes]:
-    arguments = (book, folder / "runs", folder / "hits", k, when)
-    return subprocess.run([sys.executable, str(VICTIM), *map(str, arguments)], capture_output=True)
+@dataclass(frozen=True)
+class Victims:
+    """Runs over a book, each in a folder of its own."""
+
+    processes: Processes
+    book: Path
+
+    def start(self, folder: Path, k: int = 0, when: str = "never") -> Process:
+        return self.processes.start(VICTIM, self.book, folder / "runs", folder / "hits", str(k), when)
+
+
+@pytest.fixture(scope="module")
+def victims(processes: Processes, book: Path) -> Victims:
+    return Victims(processes, book)
 
 
 def paid(folder: Path) -> int:
@@ -29,49 +42,47 @@ def paid(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def clean(book: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int]:
+def clean(victims: Victims, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, int]:
     folder = tmp_path_factory.mktemp("clean")
-    done = run(book, folder, 0, "never")
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout, paid(folder)
+    done = victims.start(folder).end()
+    assert done.code == 0, done.err
+    return done.out, paid(folder)
 
 
-def check(book: Path, folder: Path, clean: tuple[bytes, int], k: int, when: str) -> None:
+def check(victims: Victims, folder: Path, clean: tuple[str, int], k: int, when: str) -> None:
     text, calls = clean
-    killed = run(book, folder, k, when)
-    assert killed.returncode == -signal.SIGKILL
-    again = run(book, folder, k, "never")
-    assert again.stdout == text
+    assert victims.start(folder, k, when).end().code == -signal.SIGKILL
+    again = victims.start(folder).end()
+    assert (again.code, again.out) == (0, text), again.err
     assert paid(folder) - calls == (1 if when == "before" else 0)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("k", [1, 30])
-def test_a_killed_run_goes_on(book: Path, tmp_path: Path, clean: tuple[bytes, int], k: int, when: str) -> None:
-    check(book, tmp_path, clean, k, when)
+def test_a_killed_run_goes_on(victims: Victims, tmp_path: Path, clean: tuple[str, int], k: int, when: str) -> None:
+    check(victims, tmp_path, clean, k, when)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_run_killed_at_any_write_goes_on(book: Path, tmp_path: Path, clean: tuple[bytes, int]) -> None:
+def test_a_run_killed_at_any_write_goes_on(
+    victims: Victims, tmp_path: Path, clean: tuple[str, int], places: Callable[[int], Sequence[int]]
+) -> None:
     _, calls = clean
     assert calls >= 40
-    for k in range(1, calls + 1):
+    for k in places(calls):
         folder = tmp_path / str(k)
         folder.mkdir()
-        check(book, folder, clean, k, "before" if k % 2 else "after")
+        check(victims, folder, clean, k, "before" if k % 2 else "after")
 
 
 @pytest.mark.slow
-def test_eight_processes_on_one_run_make_no_call_twice(book: Path, tmp_path: Path, clean: tuple[bytes, int]) -> None:
+def test_eight_processes_on_one_run_make_no_call_twice(
+    victims: Victims, tmp_path: Path, clean: tuple[str, int]
+) -> None:
     text, calls = clean
-    arguments = [str(each) for each in (book, tmp_path / "runs", tmp_path / "hits", 0, "never")]
-    started = [
-        subprocess.Popen([sys.executable, str(VICTIM), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(8)
-    ]
-    ended = [(process.communicate(), process.returncode) for process in started]
+    ended = [process.end() for process in [victims.start(tmp_path) for _ in range(8)]]
     assert paid(tmp_path) == calls
-    won = [out for (out, _), code in ended if code == 0]
+    won = [each.out for each in ended if each.code == 0]
     assert won and set(won) == {text}
-    assert all(b"RunLocked" in err for (_, err), code in ended if code != 0)
+    assert all("RunLocked" in each.err for each in ended if each.code != 0)

@@ -16,6 +16,7 @@ from coa.documents import Document
 from coa.errors import UsageError
 from coa.retrieval.index import Index
 from coa.testing.stores import vector
+from tests.processes import Processes
 
 REPORT = Document(id="a", path="a", text="The first weather report.", sha256="1")
 
@@ -75,16 +76,16 @@ def test_an_embedder_that_gives_wrong_vectors_is_refused(tmp_path: Path, how: st
     again.close()
 
 
-def test_two_programs_that_index_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_two_programs_that_index_at_once_lose_nothing(processes: Processes, tmp_path: Path) -> None:
     for half in ("one", "two"):
         (tmp_path / half).mkdir()
         for number in range(40):
             text = f"Entry {number} of {half} mentions marmalade. " * 20
             (tmp_path / half / f"{number}.txt").write_text(text)
-    command = [sys.executable, "-m", "coa", "index", "--index", str(tmp_path / "lib"), "--quiet"]
-    running = [subprocess.Popen([*command, str(tmp_path / half)], stderr=subprocess.PIPE) for half in ("one", "two")]
-    assert [process.communicate()[1] for process in running] == [b"", b""]
-    assert [process.returncode for process in running] == [0, 0]
+    command = ("-m", "coa", "index", "--index", tmp_path / "lib", "--quiet")
+    running = [processes.start(*command, tmp_path / half) for half in ("one", "two")]
+    ended = [process.end() for process in running]
+    assert [(each.code, each.err) for each in ended] == [(0, "")] * 2
     index = Index.open(tmp_path / "lib")
     assert len(index.sources) == 80
     assert len({hit.span.doc for hit in index.find("marmalade", 1_000)}) == 80

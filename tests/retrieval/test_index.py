@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +18,7 @@ from coa.retrieval.fusion import reciprocal_ranks, z_sum
 from coa.retrieval.index import Index
 from coa.retrieval.sqlite.database import FILE
 from coa.retrieval.units import MOST_CHARS, unit_spans
+from tests.processes import Ended, Processes
 
 LOG = Path(__file__).parents[2] / "examples" / "documents" / "lighthouse_log.txt"
 WHALE = "The whale broke the ice at noon. Nobody had expected it.\n\n"
@@ -135,18 +133,16 @@ def test_a_second_writer_waits_and_then_says_so(folder: Path, tmp_path: Path) ->
     other.close()
 
 
-def test_a_killed_indexer_leaves_whole_documents(tmp_path: Path) -> None:
+def test_a_killed_indexer_leaves_whole_documents(processes: Processes, tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()
     for number in range(60):
         (docs / f"{number:02}.txt").write_text(f"Entry {number}. " + SOUP * 60)
-    command = [sys.executable, "-m", "coa", "index", str(docs), "--index", str(tmp_path / "lib")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
-    assert process.stderr is not None
+    process = processes.start("-m", "coa", "index", docs, "--index", tmp_path / "lib")
     for _ in range(10):
-        process.stderr.readline()
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+        process.err.readline()
+    process.signal(signal.SIGKILL)
+    process.end()
     left = Index.open(tmp_path / "lib")
     assert len(left.sources) >= 9
     assert all(hit.text == left.store.text(hit.span.doc)[hit.span.start : hit.span.end] for hit in left.find("soup"))
@@ -166,30 +162,30 @@ def test_fusion_adds_what_the_parts_agree_on() -> None:
     assert z_sum(parts, {"dense": 0.0})[3] < z_sum(parts, {"dense": 0.0})[2]
 
 
-def test_the_commands(folder: Path, tmp_path: Path) -> None:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "coa", *arguments], capture_output=True, text=True)
+def test_the_commands(processes: Processes, folder: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> Ended:
+        return processes.run("-m", "coa", *arguments)
 
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
     done = run("index", str(folder), "--index", str(tmp_path / "lib"), "--json")
-    assert done.returncode == 3
-    assert '"indexed": 3' in done.stdout
+    assert done.code == 3
+    assert '"indexed": 3' in done.out
     found = run("search", str(tmp_path / "lib"), "pea soup", "-k", "2", "--json")
-    assert found.returncode == 0
-    assert "pea soup" in found.stdout
-    assert run("search", str(tmp_path / "nothing"), "x").returncode == 5
-    assert run("index", str(LOG), "--index", str(tmp_path / "lib"), "--field", "year=1881", "--compact").returncode == 0
+    assert found.code == 0
+    assert "pea soup" in found.out
+    assert run("search", str(tmp_path / "nothing"), "x").code == 5
+    assert run("index", str(LOG), "--index", str(tmp_path / "lib"), "--field", "year=1881", "--compact").code == 0
     lib = str(tmp_path / "lib")
     there = run("search", lib, "winter", "storm", "--where", '{"year": {"gte": 1880}}', "--context", "300", "--json")
-    assert there.returncode == 0, there.stderr
-    rows = json.loads(there.stdout)["hits"]
+    assert there.code == 0, there.err
+    rows = json.loads(there.out)["hits"]
     text = coa.load(LOG).text
     assert rows
     assert all(text[row["start"] : row["end"]] == row["quote"] for row in rows)
-    assert run("search", lib, "x", "--where", "{year").returncode == 2
-    assert run("search", lib, "x", "--where", "[1]").returncode == 2
-    assert run("search", lib, "x", "--order", "magic").returncode == 2
-    assert run("search", str(tmp_path / "lib"), "x", "--mode", "magic").returncode == 2
+    assert run("search", lib, "x", "--where", "{year").code == 2
+    assert run("search", lib, "x", "--where", "[1]").code == 2
+    assert run("search", lib, "x", "--order", "magic").code == 2
+    assert run("search", str(tmp_path / "lib"), "x", "--mode", "magic").code == 2
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,19 +17,17 @@ from coa.retrieval.index import Index
 from coa.retrieval.sqlite.store import SQLiteStore
 from coa.retrieval.terms import terms
 from coa.testing.stores import EMBEDDING, vector
+from tests.processes import Processes
 from tests.retrieval.writer import writer
 
 
 @pytest.mark.parametrize("lines", [1, 7, 19])
-def test_a_killed_writer_loses_nothing_that_was_committed(tmp_path: Path, lines: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", writer(SQLiteStore), str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    said = [process.stdout.readline() for _ in range(lines)]
+def test_a_killed_writer_loses_nothing_that_was_committed(processes: Processes, tmp_path: Path, lines: int) -> None:
+    process = processes.start("-c", writer(SQLiteStore), tmp_path)
+    said = [process.out.readline() for _ in range(lines)]
     time.sleep(0.003 * lines)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.signal(signal.SIGKILL)
+    assert process.end().code == -signal.SIGKILL
     store = SQLiteStore(tmp_path, create=True)
     documents = {source.id for source in store.sources()}
     assert {line.strip() for line in said} <= documents
@@ -95,24 +91,22 @@ def test_vectors_cut_off_by_hand_are_refused(tmp_path: Path) -> None:
         store.search_dense(vector("x"), 1)
 
 
-def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_what_was_there_stays(processes: Processes, tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk: the system refuses the write in the same way."""
     index = Index.create(tmp_path / "lib")
     index.add([Document(id="a", path="a", text="The first weather report.", sha256="1")])
     index.close()
     program = (
-        "import resource, signal, sys\n"
+        "import sys\n"
         "from coa.documents import Document\nfrom coa.errors import StorageFailed\n"
         "from coa.retrieval.index import Index\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
         "index = Index.create(sys.argv[1])\n"
         "text = ' '.join(f'word{n} stands here.' for n in range(60_000))\n"
         "try:\n    index.add([Document(id='b', path='b', text=text, sha256='2')])\n"
         "except StorageFailed as error:\n    print(error.hint)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "lib")], capture_output=True, text=True)
-    assert done.stdout.strip(), done.stderr
+    done = processes.run("-c", program, tmp_path / "lib", largest_file=300_000)
+    assert done.out.strip(), done.err
     again = Index.open(tmp_path / "lib")
     assert [hit.span.doc for hit in again.find("weather report", 5)] == ["a"]
     assert [source.id for source in again.sources] == ["a"]

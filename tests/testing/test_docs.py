@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from coa.testing import FAULTS
+from tests.processes import Processes
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = [
@@ -20,11 +20,12 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_block_runs(block: str) -> None:
+def test_block_runs(processes: Processes, block: str) -> None:
     if "import torch" in block or "coa.testing.reader" in block:
         pytest.importorskip("torch", reason="needs torch: the full test run installs it")
-    result = subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    with chdir(ROOT):
+        ended = processes.run("-W", "error", "-c", block, anew=True)
+    assert ended.code == 0, ended.err
 
 
 def test_the_page_names_every_fault() -> None:

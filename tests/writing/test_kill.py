@@ -1,12 +1,13 @@
 """SIGKILL in the middle of writing: the next run goes on, and the bytes are those of an unbroken one."""
 
 import random
-import subprocess
-import sys
-import time
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.processes import Processes
 
 VICTIM = """
 import asyncio, sys
@@ -29,31 +30,26 @@ print("replayed", answer.usage.calls_from_journal, flush=True)
 IN_FLIGHT = 3
 
 
-def start(folder: Path, out: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", VICTIM, str(folder), str(out)], stdout=subprocess.PIPE, text=True)
-
-
-def finish(folder: Path, out: Path) -> tuple[int, int]:
+def finish(processes: Processes, folder: Path, out: Path) -> tuple[int, int]:
     """Calls sent and calls replayed."""
-    printed, _ = start(folder, out).communicate(timeout=100)
-    lines = printed.split("\n")
+    lines = processes.run("-c", VICTIM, folder, out).out.split("\n")
     return lines.count("call"), int(next(line for line in lines if line.startswith("replayed")).split()[1])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_killed_at_ten_points_it_writes_the_same_bytes(tmp_path: Path):
-    whole, _ = finish(tmp_path / "whole", tmp_path / "whole.md")
-    rng = random.Random(0)
-    for at in sorted(rng.sample(range(1, whole), 10)):
+def test_killed_at_ten_points_it_writes_the_same_bytes(
+    processes: Processes, tmp_path: Path, repeat: int, places: Callable[[int], Sequence[int]]
+):
+    whole, _ = finish(processes, tmp_path / "whole", tmp_path / "whole.md")
+    possible = places(whole - 1)
+    for at in random.Random(repeat).sample(possible, min(10, len(possible))):
         folder, out = tmp_path / f"run{at}", tmp_path / f"out{at}.md"
-        victim = start(folder, out)
-        assert victim.stdout is not None
+        victim = processes.start("-c", VICTIM, folder, out)
         for _ in range(at):
-            assert victim.stdout.readline()
-        victim.kill()
-        victim.communicate()
-        time.sleep(0.01)
-        sent, replayed = finish(folder, out)
+            assert victim.out.readline()
+        victim.signal(signal.SIGKILL)
+        victim.end()
+        sent, replayed = finish(processes, folder, out)
         assert out.read_bytes() == (tmp_path / "whole.md").read_bytes()
         assert sent + replayed == whole and replayed >= at - IN_FLIGHT
