@@ -13,6 +13,7 @@ from coa.attribution.local import LocalScorer
 from coa.attribution.probe import ProbeScorer
 from coa.attribution.prompting import Prompting
 from coa.attribution.scorers import ANSWER_TOKENS, EchoScorer, RegenerateScorer
+from coa.attribution.weights import LocalModel
 from coa.config import Settings
 from coa.errors import MalformedReply, RequestRejected, UsageError
 from coa.events import Emit
@@ -47,6 +48,7 @@ class Way:
         callers: Every caller that was used, those of attempts that failed included.
         answering: Answers the question of a text again, with only some of the segments in sight.
         warnings: What had to be said about the choice.
+        local: The model in this process, where there is one.
     """
 
     kind: Kind
@@ -55,11 +57,12 @@ class Way:
     callers: tuple[Caller, ...]
     answering: Callable[[Scored], Answering]
     warnings: tuple[str, ...] = ()
+    local: LocalModel | None = None
 
     @property
     def usage(self) -> Usage:
-        """What was paid."""
-        return added([caller.usage for caller in self.callers])
+        """What was paid; of a local model, what was computed."""
+        return added([*(caller.usage for caller in self.callers), *([self.local.usage] if self.local else [])])
 
 
 def supports_only(wanted: str, model: Model) -> bool:
@@ -159,18 +162,26 @@ class _Doors:
 
 def _local(folder: str, model: Model) -> Way:
     """A model in this process: a surrogate, where another one wrote the answer."""
+    local = LocalModel(folder)
     surrogate = not model.name.startswith("offline")
     told = (f"scored by {folder!r} in place of {model.name}: a surrogate, which may rest on other sentences",)
 
     def make(scored: Scored) -> Scorer:
-        return LocalScorer(folder, scored.prompting, scored.answer)
+        return LocalScorer(local, scored.prompting, scored.answer)
 
     def answering(scored: Scored) -> Answering:
-        return LocalScorer(folder, scored.prompting, scored.answer).answered
+        return LocalScorer(local, scored.prompting, scored.answer).answered
 
-    label = LocalScorer.label_of(folder)
     told = told if surrogate else ()
-    return Way(kind="logprobs", label=label, make=make, callers=(), answering=answering, warnings=told)
+    return Way(
+        kind="logprobs",
+        label=f"hf:{local.name}",
+        make=make,
+        callers=(),
+        answering=answering,
+        warnings=told,
+        local=local,
+    )
 
 
 def _by_asking(caller: Caller) -> Callable[[Scored], Answering]:

@@ -15,6 +15,7 @@ from coa.attribution.ledger import Ledger
 from coa.attribution.local import LocalScorer
 from coa.attribution.prompting import PlainPrompting
 from coa.attribution.scorers import EchoScorer
+from coa.attribution.weights import LocalModel
 from coa.prompts import Prompts
 from coa.serving.chat_echo import ChatEchoModel
 from coa.serving.openai import OpenAIModel
@@ -50,6 +51,6 @@ async def test_batches_in_prefix_order_give_what_scoring_one_by_one_gives(vllm_s
     assert alone.offsets[0] == 0 and alone.offsets[-1] < len(ANSWER)
     for row, again, one in zip(batched, batched[len(coalitions) :], naive, strict=False):
         assert row is again and np.abs(row - one).max() < 1e-4
-    here = await LocalScorer(tiny_model, prompting, ANSWER).logprobs(coalitions)
+    here = await LocalScorer(LocalModel(tiny_model), prompting, ANSWER).logprobs(coalitions)
     assert max(np.abs(one - other).max() for one, other in zip(naive, here, strict=True)) < 1e-3
     assert len({round(float(row.sum()), 3) for row in naive}) > 10, "the passages change the score"
