@@ -6,7 +6,6 @@ A chat completion whose last message is the assistant's, left open (``continue_f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -15,27 +14,16 @@ from pydantic import BaseModel, Field, ValidationError
 from coa.errors import MalformedReply
 from coa.serving.base import Reply, Request
 from coa.serving.chat import messages_of
-from coa.serving.echo import LEAST_LOGPROB, Usage, token_offsets
+from coa.serving.echo import scores, token_offsets
+from coa.serving.measuring import Measuring, Usage
 from coa.serving.openai import OpenAIModel
-from coa.tokens import TokenCounter
 
 
-class ChatEchoModel:
+class ChatEchoModel(Measuring):
     """A `Model` whose reply says how likely the last message is after the others; see `coa.serving.echo.EchoModel`."""
 
     def __init__(self, model: OpenAIModel) -> None:
-        self._model = model
-        self.name = f"{model.name}+chat-echo"
-
-    @property
-    def window(self) -> int:
-        """Prompt and scored text together, in tokens."""
-        return self._model.window
-
-    @property
-    def counter(self) -> TokenCounter:
-        """The model's own counter."""
-        return self._model.counter
+        super().__init__(model, "chat-echo")
 
     async def complete(self, request: Request) -> Reply:
         """Score the last message.
@@ -55,19 +43,7 @@ class ChatEchoModel:
         body = await self._model.post("/chat/completions", parameters, request)
         tokens, logprobs, usage = _parsed(body, self.name)
         offsets = token_offsets(tokens, request.messages[-1].content, self.name)
-        values = [LEAST_LOGPROB if value is None else max(LEAST_LOGPROB, value) for value in logprobs[-len(offsets) :]]
-        return Reply(
-            text=json.dumps({"offsets": offsets, "logprobs": values}),
-            finish="stop",
-            model=self.name,
-            prompt_tokens=usage.prompt_tokens,
-            cached_tokens=usage.cached_tokens,
-            completion_tokens=usage.completion_tokens,
-        )
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._model.close()
+        return self._reply(scores(offsets, logprobs), usage)
 
 
 class _Token(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Annotated, Any
@@ -11,34 +10,22 @@ from pydantic import BaseModel, Field, ValidationError
 
 from coa.errors import MalformedReply
 from coa.serving.base import Message, Reply, Request
+from coa.serving.measuring import Measuring, Usage
 from coa.serving.openai import OpenAIModel
-from coa.tokens import TokenCounter
 
 LEAST_LOGPROB = -100.0
 """Stands for minus infinity, which no sum survives."""
 
 
-class EchoModel:
+class EchoModel(Measuring):
     """A `Model` whose reply is not new text but how likely the last message is after the others.
 
     The messages are joined as plain text, without a chat template. ``Reply.text`` is a JSON object: ``offsets`` (where
-    each token begins in the last message, in characters) and ``logprobs`` (in nats). As any reply it is journalled,
-    retried and counted by the runtime.
+    each token begins in the last message, in characters) and ``logprobs`` (in nats).
     """
 
     def __init__(self, model: OpenAIModel) -> None:
-        self._model = model
-        self.name = f"{model.name}+echo"
-
-    @property
-    def window(self) -> int:
-        """Prompt and scored text together, in tokens."""
-        return self._model.window
-
-    @property
-    def counter(self) -> TokenCounter:
-        """The model's own counter."""
-        return self._model.counter
+        super().__init__(model, "echo")
 
     async def complete(self, request: Request) -> Reply:
         """Score the last message.
@@ -61,19 +48,7 @@ class EchoModel:
         echoed = len(reply.rows.tokens) - reply.usage.completion_tokens
         tokens, logprobs = reply.rows.tokens[:echoed], reply.rows.token_logprobs[:echoed]
         offsets = token_offsets(tokens, scored, self.name, lead=" ")
-        values = [LEAST_LOGPROB if value is None else max(LEAST_LOGPROB, value) for value in logprobs[-len(offsets) :]]
-        return Reply(
-            text=json.dumps({"offsets": offsets, "logprobs": values}),
-            finish="stop",
-            model=self.name,
-            prompt_tokens=reply.usage.prompt_tokens,
-            cached_tokens=reply.usage.cached_tokens,
-            completion_tokens=reply.usage.completion_tokens,
-        )
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._model.close()
+        return self._reply(scores(offsets, logprobs), reply.usage)
 
 
 def plain_text(messages: Sequence[Message]) -> str:
@@ -88,23 +63,6 @@ class _Rows(BaseModel):
 
 class _Choice(BaseModel):
     logprobs: _Rows
-
-
-class _Details(BaseModel):
-    cached_tokens: int = 0
-
-
-class Usage(BaseModel):
-    """What the server counted."""
-
-    prompt_tokens: Annotated[int, Field(ge=0)]
-    completion_tokens: Annotated[int, Field(ge=0)] = 0
-    prompt_tokens_details: _Details | None = None
-
-    @property
-    def cached_tokens(self) -> int:
-        """Of the prompt, from the prefix cache."""
-        return self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else 0
 
 
 class _Body(BaseModel):
@@ -126,6 +84,13 @@ def _parsed(body: Mapping[str, Any], name: str) -> _Body:
     if len(parsed.rows.tokens) != len(parsed.rows.token_logprobs):
         raise MalformedReply(f"{name} sent {len(parsed.rows.tokens)} tokens and another number of log-probabilities")
     return parsed
+
+
+def scores(offsets: Sequence[int], logprobs: Sequence[float | None]) -> dict[str, Any]:
+    """What such a reply holds: the last tokens' places and log-probabilities, one for each offset."""
+    last = logprobs[-len(offsets) :]
+    values = [LEAST_LOGPROB if value is None else max(LEAST_LOGPROB, value) for value in last]
+    return {"offsets": list(offsets), "logprobs": values}
 
 
 def token_offsets(tokens: Sequence[str], scored: str, name: str, lead: str = "") -> list[int]:

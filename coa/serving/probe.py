@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -12,33 +11,21 @@ from pydantic import BaseModel, Field, ValidationError
 from coa.errors import MalformedReply
 from coa.serving.base import Reply, Request
 from coa.serving.chat import messages_of
-from coa.serving.echo import Usage
+from coa.serving.measuring import Measuring, Usage
 from coa.serving.openai import OpenAIModel
-from coa.tokens import TokenCounter
 
 _TOP = 20
 _LEAST = 1e-9
 
 
-class ProbeModel:
+class ProbeModel(Measuring):
     """A `Model` whose reply is ``{"logit": x}``: log P(Yes) - log P(No) of the first token.
 
     P(True) of arXiv 2207.05221, section 3. Chat servers that send ``top_logprobs`` will do.
     """
 
     def __init__(self, model: OpenAIModel) -> None:
-        self._model = model
-        self.name = f"{model.name}+ptrue"
-
-    @property
-    def window(self) -> int:
-        """Prompt and reply together, in tokens."""
-        return self._model.window
-
-    @property
-    def counter(self) -> TokenCounter:
-        """The model's own counter."""
-        return self._model.counter
+        super().__init__(model, "ptrue")
 
     async def complete(self, request: Request) -> Reply:
         """Ask for one token.
@@ -55,18 +42,7 @@ class ProbeModel:
             "top_logprobs": _TOP,
         }
         body = _parsed(await self._model.post("/chat/completions", parameters, request), self.name)
-        return Reply(
-            text=json.dumps({"logit": _logit(body.choices[0].logprobs.content[0].top_logprobs)}),
-            finish="stop",
-            model=self.name,
-            prompt_tokens=body.usage.prompt_tokens,
-            cached_tokens=body.usage.cached_tokens,
-            completion_tokens=body.usage.completion_tokens,
-        )
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._model.close()
+        return self._reply({"logit": _logit(body.choices[0].logprobs.content[0].top_logprobs)}, body.usage)
 
 
 class _Likely(BaseModel):

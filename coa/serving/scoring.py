@@ -20,10 +20,10 @@ from coa.errors import MalformedReply, ModelError, ProviderUnavailable
 from coa.serving.base import Reply, Request
 from coa.serving.chat import messages_of
 from coa.serving.chat_echo import ChatEchoModel
-from coa.serving.echo import LEAST_LOGPROB, Usage
+from coa.serving.echo import scores
+from coa.serving.measuring import Measuring, Usage
 from coa.serving.openai import OpenAIModel
 from coa.serving.vllm.probe import probe
-from coa.tokens import TokenCounter
 
 ROW_TOKENS = 16
 """What one more row of a batch is counted as, beside its tokens."""
@@ -87,7 +87,7 @@ class _Known:
     offsets: tuple[int, ...]
 
 
-class ScoringModel:
+class ScoringModel(Measuring):
     """A `Model` whose reply says how likely the last message is after the others; see `coa.serving.echo.EchoModel`.
 
     The first time a reply is scored whole. Later the server's tokenizer, the size of its cache's blocks and what was
@@ -96,25 +96,14 @@ class ScoringModel:
     """
 
     def __init__(self, model: OpenAIModel) -> None:
-        self._model = model
+        super().__init__(model, "chat-echo")
         self._whole = ChatEchoModel(model)
-        self.name = self._whole.name
         self._learning = asyncio.Lock()
         self._blocks: PrefixBlocks | None = None
         self._asked = False
         self._replies: dict[str, _Known] = {}
         self.calls = {"whole": 0, "cached": 0}
         """How often each way was taken."""
-
-    @property
-    def window(self) -> int:
-        """Prompt and scored text together, in tokens."""
-        return self._model.window
-
-    @property
-    def counter(self) -> TokenCounter:
-        """The model's own counter."""
-        return self._model.counter
 
     async def complete(self, request: Request) -> Reply:
         """Score the last message.
@@ -142,10 +131,6 @@ class ScoringModel:
             scored = _Known(ids=tuple(ids[-len(offsets) :]), offsets=tuple(offsets))
             self._replies[request.messages[-1].content] = scored
         return reply
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._model.close()
 
     async def _cache(self) -> PrefixBlocks | None:
         """The account of the server's prefix cache; None where it has none, or is no vLLM."""
@@ -190,18 +175,11 @@ class ScoringModel:
             blocks.forget()
         blocks.add(ids[:-1])
         self.calls["cached"] += 1
-        values = [max(LEAST_LOGPROB, value) for value in (*rest.values, *last.values)]
-        # For a batch vLLM reports what one row took from the cache, so the others are counted here.
+        # For a batch vLLM reports what one row took from the cache, so the others are counted here; each token counts
+        # once, however many rows repeat it.
         computed = last.usage.prompt_tokens - last.usage.cached_tokens + blocks.others(ids, start)
-        return Reply(
-            text=json.dumps({"offsets": known.offsets, "logprobs": values}),
-            finish="stop",
-            model=self.name,
-            # Each token counts once, however many rows repeat it.
-            prompt_tokens=len(ids),
-            cached_tokens=max(0, len(ids) - computed),
-            completion_tokens=1,
-        )
+        usage = Usage.counted(len(ids), cached=max(0, len(ids) - computed))
+        return self._reply(scores(known.offsets, (*rest.values, *last.values)), usage)
 
     async def _ask(self, request: Request, prompts: list[list[int]], wanted: list[int]) -> _Rows:
         """The log-probability of one token behind each prompt.
