@@ -16,6 +16,7 @@ from coa.errors import InvalidReply
 from coa.events import StepDone
 from coa.pipelines.answering import Answered, answers
 from coa.pipelines.base import Calls, Job, Outcome
+from coa.pipelines.graph import tell
 from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window, divide
 from coa.types import Chunk, Coverage, Evidence, Fact, Notes, Span, Unread
@@ -52,7 +53,6 @@ class ChainOfAgents:
         """
         from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
 
-        # LangGraph ships no complete types: the graph is handled as Any here and nowhere else.
         graph: Any = StateGraph(ChainState, context_schema=Job)
         graph.add_node("worker", _worker, destinations=("worker", "manager"))
         graph.add_node("manager", _manager)
@@ -119,8 +119,7 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
         outcome="failed" if done.unread else "read",
         notes=done.notes,
     )
-    job.emit(event)
-    runtime.stream_writer(event)
+    tell(runtime, event)
     update: ChainState = {
         "i": i + 1,
         "notes": asdict(done.notes),
@@ -136,9 +135,8 @@ async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
     check_read([_unread(item) for item in state.get("unread", [])], job)
     done = await answers(notes_of(state), window_of_state(state, job), job)
-    event = StepDone(done=len(job.chunks) + 1, steps=len(job.chunks) + 1, usage=job.usage(), outcome="answered")
-    job.emit(event)
-    runtime.stream_writer(event)
+    steps = len(job.chunks) + 1
+    tell(runtime, StepDone(done=steps, steps=steps, usage=job.usage(), outcome="answered"))
     return answered(state, done)
 
 

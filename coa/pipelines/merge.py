@@ -18,10 +18,10 @@ from coa.errors import ContextOverflow, InvalidReply
 from coa.events import StepDone
 from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.chain import check_read, read_whole
+from coa.pipelines.graph import in_a_row, read_together, tell
 from coa.pipelines.paths import Way
 from coa.pipelines.selecting import Selected, select
 from coa.pipelines.window import MIN_ROOM, Window
-from coa.runtime.together import together
 from coa.split import split_text
 from coa.types import Chunk, Coverage, Passage, Reading, Span, Unread
 
@@ -32,6 +32,7 @@ class Part:
 
     outcomes: tuple[Outcome, ...] = ()
     unread: tuple[Unread, ...] = ()
+    notes: None = None
 
 
 class MergeState(TypedDict, total=False):
@@ -47,15 +48,7 @@ class Merge:
     @cached_property
     def graph(self) -> Any:
         """The compiled graph; its ``context`` is a `Job`."""
-        from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
-
-        graph: Any = StateGraph(MergeState, context_schema=Job)
-        graph.add_node("read", _read)
-        graph.add_node("vote", _vote)
-        graph.add_edge(START, "read")
-        graph.add_edge("read", "vote")
-        graph.add_edge("vote", END)
-        return graph.compile()
+        return in_a_row(MergeState, read=_read, vote=_vote)
 
     def steps(self, chunks: int) -> int:
         """One step a chunk and one for the vote."""
@@ -80,21 +73,13 @@ class Merge:
 
 async def _read(_: MergeState, runtime: Any) -> MergeState:
     job: Job = runtime.context
-    finished = 0
 
     async def one(place: int, chunk: Chunk) -> Part:
-        nonlocal finished
         # The sample's index tells the calls of one part from those of the others, as it does with several readings.
         way = Way(name=f"part {place + 1}", order=job.order, sample=place)
-        part = await _answers(chunk, way, way.job(job))
-        finished += 1
-        outcome = "failed" if part.unread else "read"
-        event = StepDone(done=finished, steps=len(job.chunks) + 1, usage=job.usage(), span=chunk.span, outcome=outcome)
-        job.emit(event)
-        runtime.stream_writer(event)
-        return part
+        return await _answers(chunk, way, way.job(job))
 
-    parts = await together([one(place, job.chunks[index]) for place, index in enumerate(job.order)])
+    parts = await read_together(runtime, one)
     check_read([each for part in parts for each in part.unread], job)
     return {"parts": parts}
 
@@ -138,9 +123,7 @@ async def _vote(state: MergeState, runtime: Any) -> MergeState:
     selected = await select(stated, "vote", job)
     unread = tuple(each for part in parts for each in part.unread)
     steps = len(job.chunks) + 1
-    event = StepDone(done=steps, steps=steps, usage=job.usage(), outcome="selected")
-    job.emit(event)
-    runtime.stream_writer(event)
+    tell(runtime, StepDone(done=steps, steps=steps, usage=job.usage(), outcome="selected"))
     coverage = Coverage(chunks=len(job.chunks), read=read_whole(unread, job), failed=unread)
     chosen = stated[selected.index]
     readings = tuple(_reading(outcome, chosen, selected) for outcome in outcomes)

@@ -16,6 +16,7 @@ from coa.agents.judge import REPLY_TOKENS
 from coa.errors import ModelError
 from coa.events import Event, StepDone
 from coa.pipelines.base import Calls, Job, Outcome, Pipeline
+from coa.pipelines.graph import in_a_row, tell
 from coa.pipelines.paths import Paths, Way
 from coa.pipelines.selecting import Selected, judge_calls, select
 from coa.pipelines.window import Window
@@ -50,15 +51,7 @@ class MultiPath:
     @cached_property
     def graph(self) -> Any:
         """The compiled graph; its ``context`` is a `Job`."""
-        from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
-
-        graph: Any = StateGraph(MultiState, context_schema=Job)
-        graph.add_node("read", self._read)
-        graph.add_node("select", self._select)
-        graph.add_edge(START, "read")
-        graph.add_edge("read", "select")
-        graph.add_edge("select", END)
-        return graph.compile()
+        return in_a_row(MultiState, read=self._read, select=self._select)
 
     def steps(self, chunks: int) -> int:
         """The steps of all readings, and one for the selection."""
@@ -120,9 +113,7 @@ class MultiPath:
         outcomes = state.get("outcomes", [])
         selected = await select(outcomes, self._selection, job)
         steps = self.steps(len(job.chunks))
-        event = StepDone(done=steps, steps=steps, usage=job.usage(), outcome="selected")
-        job.emit(event)
-        runtime.stream_writer(event)
+        tell(runtime, StepDone(done=steps, steps=steps, usage=job.usage(), outcome="selected"))
         ways = self._paths.ways(job.order)
         return {"outcome": _chosen(selected, outcomes, state.get("failed", {}), ways)}
 

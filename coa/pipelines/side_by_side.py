@@ -20,6 +20,7 @@ from coa.events import StepDone
 from coa.pipelines.answering import answers
 from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.chain import ChainState, answered, check_read, notes_of, outcome, window_of_state
+from coa.pipelines.graph import in_a_row, read_together, tell
 from coa.pipelines.merging import (
     Lost,
     all_at_once,
@@ -34,7 +35,6 @@ from coa.pipelines.merging import (
 )
 from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window
-from coa.runtime.together import together
 from coa.types import Chunk, Notes
 
 _MARKERS_A_PART = 10_000
@@ -62,15 +62,7 @@ class SideBySide:
     @cached_property
     def graph(self) -> Any:
         """The compiled graph; its ``context`` is a `Job`."""
-        from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
-
-        graph: Any = StateGraph(ChainState, context_schema=Job)
-        graph.add_node("read", self._read)
-        graph.add_node("manager", _manager)
-        graph.add_edge(START, "read")
-        graph.add_edge("read", "manager")
-        graph.add_edge("manager", END)
-        return graph.compile()
+        return in_a_row(ChainState, read=self._read, manager=_manager)
 
     def steps(self, chunks: int) -> int:
         """One step a chunk and one for merging and answering."""
@@ -104,23 +96,13 @@ class SideBySide:
 
     async def _read(self, _: ChainState, runtime: Any) -> ChainState:
         job: Job = runtime.context
-        finished = 0
         window = replace(job.window, notes=self._share(len(job.chunks), job.window))
 
-        async def one(part: int, chunk: Chunk) -> State:
-            nonlocal finished
-            began = State(notes=Notes(issued=(part - 1) * _MARKERS_A_PART), window=window)
-            state = await read_chunk(chunk, part, began, job)
-            finished += 1
-            steps, result = len(job.chunks) + 1, "failed" if state.unread else "read"
-            event = StepDone(
-                done=finished, steps=steps, usage=job.usage(), span=chunk.span, outcome=result, notes=state.notes
-            )
-            job.emit(event)
-            runtime.stream_writer(event)
-            return state
+        async def one(place: int, chunk: Chunk) -> State:
+            began = State(notes=Notes(issued=place * _MARKERS_A_PART), window=window)
+            return await read_chunk(chunk, place + 1, began, job)
 
-        states = await together([one(part, job.chunks[index]) for part, index in enumerate(job.order, 1)])
+        states = await read_together(runtime, one)
         unread = [each for state in states for each in state.unread]
         check_read(unread, job)
         smallest = min((state.window for state in states), key=lambda each: each.size)
@@ -140,9 +122,7 @@ async def _manager(state: ChainState, runtime: Any) -> ChainState:
     job: Job = runtime.context
     done = await answers(notes_of(state), window_of_state(state, job), job)
     steps = len(job.chunks) + 1
-    event = StepDone(done=steps, steps=steps, usage=job.usage(), outcome="answered")
-    job.emit(event)
-    runtime.stream_writer(event)
+    tell(runtime, StepDone(done=steps, steps=steps, usage=job.usage(), outcome="answered"))
     return answered(state, done)
 
 

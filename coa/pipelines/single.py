@@ -12,6 +12,7 @@ from coa.errors import ContextOverflow, WindowTooSmall
 from coa.events import StepDone
 from coa.pipelines.base import Calls, Job, Outcome
 from coa.pipelines.chain import ChainOfAgents, ChainState, outcome
+from coa.pipelines.graph import in_a_row, tell
 from coa.pipelines.window import Window
 from coa.types import Chunk, Passage
 
@@ -28,13 +29,7 @@ class Single:
     @cached_property
     def graph(self) -> Any:
         """The compiled graph; its ``context`` is a `Job`."""
-        from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
-
-        graph: Any = StateGraph(ChainState, context_schema=Job)
-        graph.add_node("reader", _read)
-        graph.add_edge(START, "reader")
-        graph.add_edge("reader", END)
-        return graph.compile()
+        return in_a_row(ChainState, reader=_read)
 
     def steps(self, chunks: int) -> int:
         """One."""
@@ -80,9 +75,7 @@ async def _read(_: ChainState, runtime: Any) -> ChainState:
     result = await team_of(job.ctx).reader.run(
         team_of(job.ctx).reader.request(passage, job.ctx, max_tokens=job.window.answer), job.ctx
     )
-    event = StepDone(done=1, steps=1, usage=job.usage(), span=span, outcome="answered")
-    job.emit(event)
-    runtime.stream_writer(event)
+    tell(runtime, StepDone(done=1, steps=1, usage=job.usage(), span=span, outcome="answered"))
     return {
         "i": len(job.chunks),
         "text": result.notes.text,
