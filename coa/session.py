@@ -185,16 +185,7 @@ async def prepare(
     model = model or resolve_model(settings)
     fallbacks = resolve_fallbacks(settings)
     window_tokens = settings.window or await default_window(model, *fallbacks)
-    ctx = Context(
-        call=_closed,
-        counter=model.counter,
-        prompts=prompts_of(settings.prompts),
-        fence=fence_for(documents),
-        task=task,
-        labels=await asyncio.to_thread(_labels, documents),
-        team=team or team_for(settings.notes),
-        reopen=settings.reopen if task.kind in ("qa", "verify") else 0,
-    )
+    ctx = await _context(task, documents, settings, model, team)
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
     chosen = choose_pipeline(task, chunks, window, settings)
@@ -212,13 +203,27 @@ async def prepare(
         ctx=ctx,
         window=window,
         window_tokens=window_tokens,
-        warnings=(
-            *_warnings(documents, model, window_tokens, settings),
-            *(material.warnings if material else ()),
-            *chosen.said,
-        ),
+        warnings=_warnings(documents, model, window_tokens, settings)
+        + (material.warnings if material else ())
+        + chosen.said,
         bundle=material.bundle if material else None,
         measure=measure,
+    )
+
+
+async def _context(
+    task: Task, documents: tuple[Document, ...], settings: Settings, model: Model, team: Team | None
+) -> Context:
+    """What agents are given, before there is anything that answers them."""
+    return Context(
+        call=_closed,
+        counter=model.counter,
+        prompts=prompts_of(settings.prompts),
+        fence=fence_for(documents),
+        task=task,
+        labels=await asyncio.to_thread(_labels, documents),
+        team=team or team_for(settings.notes),
+        reopen=settings.reopen if task.kind in ("qa", "verify") else 0,
     )
 
 

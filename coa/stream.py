@@ -6,7 +6,7 @@ The final text comes in pieces (`coa.events.TextPiece`) unless ``stream=False`` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 __all__ = ["aggregate", "ask", "complete", "summarize", "verify"]
 
 
-async def summarize(source: SourceLike | Sequence[SourceLike], **options: Any) -> AsyncIterator[Event]:
+async def summarize(source: SourceLike | Sequence[SourceLike], **options: Any) -> AsyncGenerator[Event, None]:
     """Events of `coa.summarize`; the last one is `coa.events.RunFinished`."""
     async for event in _events(lambda emit: aio.summarize(source, on_event=emit, **_streamed(options))):
         yield event
 
 
-async def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> AsyncIterator[Event]:
+async def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> AsyncGenerator[Event, None]:
     """Events of `coa.ask`; the last one is `coa.events.RunFinished`."""
     async for event in _events(lambda emit: aio.ask(source, question, on_event=emit, **_streamed(options))):
         yield event
 
 
-async def complete(repo: str | Path, *, file: str | Path, line: int, **options: Any) -> AsyncIterator[Event]:
+async def complete(repo: str | Path, *, file: str | Path, line: int, **options: Any) -> AsyncGenerator[Event, None]:
     """Events of `coa.complete`; the last one is `coa.events.RunFinished`."""
     given: dict[str, Any] = {"file": file, "line": line, **_streamed(options)}
     async for event in _events(lambda emit: aio.complete(repo, on_event=emit, **given)):
         yield event
 
 
-async def verify(source: SourceLike | Sequence[SourceLike], claim: str, **options: Any) -> AsyncIterator[Event]:
+async def verify(source: SourceLike | Sequence[SourceLike], claim: str, **options: Any) -> AsyncGenerator[Event, None]:
     """Events of `coa.verify` for one claim; `coa.verification.verdict_of` makes a verdict of the last one's answer."""
 
     async def start(emit: Emit) -> Answer:
@@ -53,7 +53,7 @@ async def verify(source: SourceLike | Sequence[SourceLike], claim: str, **option
 
 async def aggregate(
     source: SourceLike | Sequence[SourceLike], schema: SchemaLike, **options: Any
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Events of `coa.aggregate`; the last one's answer has the figures as text."""
 
     async def start(emit: Emit) -> Answer:
@@ -67,7 +67,7 @@ def _streamed(options: dict[str, Any]) -> dict[str, Any]:
     return {"stream": True, **options}
 
 
-async def _events(start: Callable[[Callable[[Event], None]], Awaitable[Answer]]) -> AsyncIterator[Event]:
+async def _events(start: Callable[[Callable[[Event], None]], Awaitable[Answer]]) -> AsyncGenerator[Event, None]:
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
     async def work() -> Answer:

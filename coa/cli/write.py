@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,10 @@ from coa.cli.tree import outline_listener
 from coa.config import Settings
 from coa.errors import InputNotFound, UsageError
 from coa.types import Answer
+
+if TYPE_CHECKING:
+    from coa.writing.plan import Outline
+    from coa.writing.run import WriteOptions
 
 Words = Annotated[int, typer.Option(help="Length to reach.")]
 Style = Annotated[str, typer.Option(help="How it should read.")]
@@ -52,23 +56,14 @@ def write(
 
     Other verbs: coa write plan, status, redo, export, check (each with --help).
     """
-    from coa.writing.plan import Outline
-    from coa.writing.run import WriteOptions, forecast
+    from coa.writing.run import WriteOptions
     from coa.writing.run import write as run_write
-    from coa.writing.series import series_outline
 
     settings = options.settings()
     if tracing.wanted and not source:
         raise UsageError("there is nothing to trace the text to", hint="Name what it is written from with --source.")
     tracing.check(settings)
-    plan = Outline.from_yaml(outline) if outline is not None else None
-    text = _brief(brief) if brief is not None else plan.brief if plan is not None else None
-    if text is None:
-        raise UsageError("there is nothing to write about", hint='Say what to write: coa write "A guide to ..."')
-    if series is not None or must:
-        if plan is not None:
-            raise UsageError("--series and --must do not go with --outline", hint="Put series and rules in the plan.")
-        plan = series_outline(text, series, must or [], style=style, language=lang)
+    text, plan = _planned(brief, outline, series, must or [], style, lang)
     how = WriteOptions(
         words=plan.words if plan else words,
         style=style,
@@ -79,13 +74,8 @@ def write(
         method=method,
         outline=plan,
     )
-    if manner.dry_run:
-        from coa.cli.planning import render_plan
-
-        write_result(render_plan(forecast(settings, how, len(source or ())), as_json=manner.json), manner.output)
+    if not _agreed(settings, manner, how, len(source or ())):
         return
-    say_no_model(settings, manner)
-    ask_price(settings, manner, lambda: forecast(settings, how, len(source or ())))
     answer = watched(
         lambda emit: run_write(text, settings, how, source or (), emit=emit, stdin=read_stdin),
         manner.quiet,
@@ -93,8 +83,40 @@ def write(
     )
     if tracing.wanted:
         _deliver_traced(answer, settings, manner, tracing)
-        return
-    deliver(answer, manner)
+    else:
+        deliver(answer, manner)
+
+
+def _planned(
+    brief: str | None, outline: Path | None, series: str | None, must: list[str], style: str, lang: str
+) -> tuple[str, Outline | None]:
+    """What to write about, and the plan that was given or that follows from a series and its rules."""
+    from coa.writing.plan import Outline
+    from coa.writing.series import series_outline
+
+    plan = Outline.from_yaml(outline) if outline is not None else None
+    text = _brief(brief) if brief is not None else plan.brief if plan is not None else None
+    if text is None:
+        raise UsageError("there is nothing to write about", hint='Say what to write: coa write "A guide to ..."')
+    if series is None and not must:
+        return text, plan
+    if plan is not None:
+        raise UsageError("--series and --must do not go with --outline", hint="Put series and rules in the plan.")
+    return text, series_outline(text, series, must, style=style, language=lang)
+
+
+def _agreed(settings: Settings, manner: o.Manner, how: WriteOptions, sources: int) -> bool:
+    """Whether to go on: not where only the price was wanted."""
+    from coa.writing.run import forecast
+
+    if manner.dry_run:
+        from coa.cli.planning import render_plan
+
+        write_result(render_plan(forecast(settings, how, sources), as_json=manner.json), manner.output)
+        return False
+    say_no_model(settings, manner)
+    ask_price(settings, manner, lambda: forecast(settings, how, sources))
+    return True
 
 
 @flattened

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -94,7 +94,7 @@ def create_app(
     """The service over one folder: the index and the journals of its runs."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         app.state.library = Library(folder, embedder)
         yield
         app.state.library.close()
@@ -102,6 +102,14 @@ def create_app(
     app = FastAPI(title="RAG backend", lifespan=lifespan)
     app.add_exception_handler(coa.CoaError, _coa_error)
     app.add_exception_handler(RequestValidationError, _invalid)
+
+    _add_documents(app, limits)
+    _add_questions(app, folder, limits, {"model": model, "base_url": base_url})
+    return app
+
+
+def _add_documents(app: FastAPI, limits: Limits) -> None:
+    """Routes that change the library, and that look into it."""
 
     @app.put("/documents/{name:path}")
     async def put(name: str, request: Request) -> JSONResponse:
@@ -123,14 +131,17 @@ def create_app(
     ) -> list[dict[str, Any]]:
         return await app.state.library.search(q, k, _filter(where))
 
+
+def _add_questions(app: FastAPI, folder: Path, limits: Limits, model: dict[str, str | None]) -> None:
+    """The route that answers; every request is a run with limits of its own."""
+
     @app.post("/ask")
     async def ask(asked: Question) -> StreamingResponse:
         events = coa.stream.ask(
             folder,
             asked.question,
             retrieve=asked.retrieve,
-            model=model,
-            base_url=base_url,
+            **model,
             run_dir=folder / "runs",
             max_calls=_least(asked.max_calls, limits.max_calls),
             max_tokens=_least(asked.max_tokens, limits.max_tokens),
@@ -139,8 +150,6 @@ def create_app(
         # What goes wrong before the first event gets a status of its own; later the 200 is sent already.
         first = await anext(events)
         return StreamingResponse(_sse(first, events), media_type="text/event-stream")
-
-    return app
 
 
 async def _body(request: Request, most: int) -> bytes:
@@ -155,12 +164,12 @@ async def _body(request: Request, most: int) -> bytes:
 
 def _filter(where: str | None) -> Mapping[str, Any] | None:
     try:
-        wanted = None if where is None else json.loads(where)
+        wanted: Any = None if where is None else json.loads(where)
     except ValueError:
         wanted = where
     if wanted is not None and not isinstance(wanted, dict):
         raise coa.errors.UsageError(f"{where!r} is no filter", hint='where={"year": {"gte": 2020}}')
-    return wanted
+    return cast("dict[str, Any] | None", wanted)
 
 
 def _least(asked: Any, limit: Any) -> Any:
