@@ -95,6 +95,8 @@ class Search:
             stands out is enough, and the search begins with the next one until its result is certified.
         seed: Of every random choice.
         prune: Whether Shapley values may drop segments (unwise when the scorer is noisy).
+        edges: How strong a border stands before each segment, 0 for none; groups end at the strongest near their even
+            ends. Empty for even groups. See `coa.attribution.outline`.
     """
 
     k: int = 5
@@ -103,6 +105,7 @@ class Search:
     halves: tuple[int, ...] = (16, 32, 64)
     seed: int = 0
     prune: bool = True
+    edges: tuple[int, ...] = ()
 
     @property
     def groups(self) -> int:

@@ -21,7 +21,7 @@ async def certify(
     """
     pool = [i for i in range(utility.n) if i not in refuted]
     v_all, v_none = await utility.values([frozenset(pool), frozenset()])
-    groups = cut(pool, search.groups)
+    groups = cut(pool, search.groups, search.edges)
     values = await utility.values([frozenset(group) for group in groups])
     total = max([v_all, *values]) - v_none
     slack = max(search.epsilon, 0.25 * total)
@@ -35,7 +35,7 @@ async def certify(
             (wanted,) = await utility.values([frozenset(pool)])
             if wanted - v_none < slack:
                 break  # necessity: nothing else supports the claim
-            groups = cut(pool, search.groups)
+            groups = cut(pool, search.groups, search.edges)
             values = await utility.values([frozenset(group) for group in groups])
         room = search.k - len(found)
         alone = await descend(utility, frozenset(), groups, values, v_none, keep=room, search=search)
@@ -59,7 +59,7 @@ async def descend(
     """Single segments that raise v(given) above ``floor``: the best ``keep`` groups are cut again and again."""
     front = _promising(groups, values, floor, keep, search)
     while any(len(group) > 1 for group in front):
-        parts = [part for group in front for part in cut(group, min(search.branch, len(group)))]
+        parts = [part for group in front for part in cut(group, min(search.branch, len(group)), search.edges)]
         scored = await utility.values([given | frozenset(part) for part in parts])
         narrower = _promising(parts, scored, floor, keep, search)
         if not narrower:
@@ -87,7 +87,7 @@ async def completed(
         rest = [i for i in pool if i not in given]
         if reached >= wanted or not rest:
             break
-        groups = cut(rest, search.groups)
+        groups = cut(rest, search.groups, search.edges)
         values = await utility.values([given | frozenset(group) for group in groups])
         more = await descend(utility, given, groups, values, reached, keep=room - len(support), search=search)
         if not more:

@@ -67,7 +67,7 @@ async def conflicts_of(utility: Utility, found: Found, search: Search, claim: in
         return []
     views, search = await views_of(utility, search)
     against = _Against(views.quiet)
-    groups = cut(rest, search.groups)
+    groups = cut(rest, search.groups, search.edges)
     base, *values = await against.values([given, *(given | frozenset(group) for group in groups)])
     singles = await descend(against, given, groups, values, base, keep=search.k, search=search)
     alone, *beside = await views.fresh.values([given, *(given | {i} for i in singles)])

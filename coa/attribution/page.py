@@ -207,7 +207,8 @@ def _y(value: float, low: float, high: float) -> float:
 
 
 def _shown(best: Mapping[str, Any]) -> str:
-    """``3, 14-20 and 5 more stretches``: segments counted from 1."""
+    """``3, 14-20 and 5 more stretches (Chapter 2 > The storm)``: segments counted from 1."""
     parts = [str(a + 1) if a == b else f"{a + 1}-{b + 1}" for a, b in best["ranges"]]
     more = f" and {best['more']} more stretches" if best["more"] else ""
-    return (", ".join(parts) or "nothing") + more
+    where = f" ({'; '.join(best['sections'])})" if best["sections"] else ""
+    return (", ".join(parts) or "nothing") + more + where

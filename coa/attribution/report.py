@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from coa.attribution.base import Batch, Cause, Found, Segment
 from coa.attribution.flags import gives_orders
 from coa.attribution.hops import Hop, HopCause
+from coa.attribution.outline import Outline
 from coa.attribution.trace import Trace
 from coa.documents import Document
 
@@ -43,6 +45,7 @@ def trace_to_dict(trace: Trace, documents: Sequence[Document]) -> dict[str, Any]
     """The object that ``coa trace --json`` prints; documented in ``docs/traceback.md``."""
     numbers = numbered(trace)
     sources = {document.id: document for document in documents}
+    named = _Named(trace.segments, documents)
     return {
         "question": trace.question,
         "answer": trace.answer,
@@ -62,7 +65,7 @@ def trace_to_dict(trace: Trace, documents: Sequence[Document]) -> dict[str, Any]
                 "causes": [_cause(cause, trace, sources, numbers) for cause in claim.found.causes],
                 "hops": [_hop(hop, sources) for hop in claim.hops],
                 "curve": {"kept": _rounded(claim.found.kept), "left": _rounded(claim.found.left)},
-                "rounds": [_round(batch) for batch in claim.found.batches],
+                "rounds": [_round(batch, named) for batch in claim.found.batches],
             }
             for claim in trace.claims
         ],
@@ -139,12 +142,30 @@ def _rounded(values: Sequence[float]) -> list[float]:
     return [round(value, 4) for value in values]
 
 
-def _round(batch: Batch) -> dict[str, Any]:
+class _Named:
+    """The sections of ranges of segments, by the headings above them; read when the first is asked for."""
+
+    def __init__(self, segments: Sequence[Segment], documents: Sequence[Document]) -> None:
+        self._segments, self._documents = segments, documents
+
+    @cached_property
+    def _outline(self) -> Outline:
+        return Outline(self._documents)
+
+    def titles(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
+        """Each once, in order; those of the first ranges of many."""
+        spans = [(self._segments[first].span, self._segments[last].span) for first, last in ranges[:_NAMED_RANGES]]
+        found = dict.fromkeys(self._outline.title(first, last) for first, last in spans)
+        return [title for title in found if title]
+
+
+def _round(batch: Batch, named: _Named) -> dict[str, Any]:
     """One round of a search; of a coalition with many ranges only the first are listed."""
     best = [
         {
             "ranges": [list(each) for each in shown.segments[:_NAMED_RANGES]],
             "more": max(0, len(shown.segments) - _NAMED_RANGES),
+            "sections": named.titles(shown.segments),
             "value": round(shown.value, 4),
         }
         for shown in batch.best

@@ -39,13 +39,13 @@ async def random_halves(raw: Utility, quiet: Utility, search: Search, halves: in
         halves: Random halves of the first level, at least.
         pool: Segments to look among.
     """
-    nodes = cut(pool, search.groups)
+    nodes = cut(pool, search.groups, search.edges)
     while True:
         kept = await _narrowed(raw, quiet, nodes, search, halves, pool)
         if all(len(node) == 1 for node in nodes):
             return await _enough(quiet, [nodes[j][0] for j in kept], search, pool)
         parts = max(2, search.groups // len(kept))
-        nodes = [part for j in sorted(kept) for part in cut(nodes[j], min(parts, len(nodes[j])))]
+        nodes = [part for j in sorted(kept) for part in cut(nodes[j], min(parts, len(nodes[j])), search.edges)]
 
 
 async def _narrowed(
@@ -100,7 +100,7 @@ async def substitutes(utility: Utility, found: Sequence[int], search: Search) ->
         rest = [i for i in range(utility.n) if i not in found and i not in added]
         if with_it - without < search.epsilon or not rest:
             continue
-        groups = cut(rest, search.groups)
+        groups = cut(rest, search.groups, search.edges)
         values = await utility.values([given | frozenset(group) for group in groups])
         half = without + max(0.0, 0.5 * (with_it - without) - search.epsilon)
         added += await descend(utility, given, groups, values, half, keep=search.k, search=search)

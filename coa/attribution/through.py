@@ -13,6 +13,7 @@ from coa.attribution.base import Cause, Found, Role, Scorer, Search, Segment
 from coa.attribution.choose import Scored, Way, choose_way, supports_only
 from coa.attribution.hops import Hop, HopCause
 from coa.attribution.ledger import Ledger, Purse
+from coa.attribution.outline import Outline
 from coa.attribution.pieces import Piece, expanded, note_spans, pieces_of
 from coa.attribution.prompting import SentPrompting
 from coa.attribution.replay import Played, Step
@@ -66,7 +67,7 @@ class Chain:
         self._settings, self._journal, self._emit = settings, journal, emit
         self._desks: dict[int, _Desk] = {}
         self._way: Way | None = None
-        self._search = Search(k=options.k, seed=options.seed)
+        self._outline = Outline(run.documents)
         texts = sum(model.counter.count(document.text) for document in run.documents)
         self.whole = texts + model.counter.count(run.steps[-1].text)
         most = options.max_equivalents
@@ -131,7 +132,9 @@ class Chain:
             texts = [expanded(piece.text, told, tag) for piece in desk.pieces]
             return find_support(texts, expanded(desk.step.text[start:end], told, tag), self._options.k)
         scorer, ledger = await self._scored(desk)
-        return await find_claim(ledger, scorer, desk.claims, claim, METHODS[self._options.method], self._search)
+        edges = self._outline.edges([piece.span for piece in desk.pieces])
+        search = Search(k=self._options.k, seed=self._options.seed, edges=edges)
+        return await find_claim(ledger, scorer, desk.claims, claim, METHODS[self._options.method], search)
 
     async def _scored(self, desk: _Desk) -> tuple[Scorer, Ledger]:
         if desk.scorer is None or desk.ledger is None:

@@ -15,6 +15,7 @@ from coa.attribution.contextcite import contextcite
 from coa.attribution.forensics import Answering, Forensics, look_closer
 from coa.attribution.hops import Hop
 from coa.attribution.ledger import ClaimUtility, Ledger, Purse, TraceUsage
+from coa.attribution.outline import Outline
 from coa.attribution.prompting import PlainPrompting
 from coa.attribution.segments import claims_of, segments_of, shortlist, without_markers
 from coa.attribution.support import find_support
@@ -265,7 +266,8 @@ class _Work:
         scorer, purse = way.make(scored), Purse(max_calls=asked.settings.max_calls)
         sizes = [segment.tokens for segment in segments]
         ledger = Ledger(scorer, sizes, overhead=asked.overhead, purse=purse)
-        found = [await self._one(ledger, scorer, way, index) for index in range(len(asked.claims))]
+        search = self._search(segments)
+        found = [await self._one(ledger, scorer, way, index, search) for index in range(len(asked.claims))]
         utilities = [claim_utility(ledger, scorer, asked.claims, index) for index in range(len(found))]
         looked = await self._closer(segments, found, utilities, way.answering(scored))
         account = Account(
@@ -289,19 +291,21 @@ class _Work:
     ) -> Forensics | None:
         if not self.options.forensic:
             return None
-        search = Search(k=self.options.k, seed=self.options.seed)
-        return await look_closer(segments, found, utilities, search, self.asked.question, answering)
+        return await look_closer(segments, found, utilities, self._search(segments), self.asked.question, answering)
+
+    def _search(self, segments: Sequence[Segment]) -> Search:
+        edges = Outline(self.asked.documents).edges([segment.span for segment in segments])
+        return Search(k=self.options.k, seed=self.options.seed, edges=edges)
 
     def _support(self, segments: Sequence[Segment]) -> list[Found]:
         texts = [segment.text for segment in segments]
         answer = self.asked.answer
         return [find_support(texts, answer[start:end], self.options.k) for start, end in self.asked.claims]
 
-    async def _one(self, ledger: Ledger, scorer: Scorer, way: Way, index: int) -> Found:
+    async def _one(self, ledger: Ledger, scorer: Scorer, way: Way, index: int, search: Search) -> Found:
         claims = self.asked.claims
         if (most := self.options.max_equivalents) is not None:
             ledger.allow(most * (index + 1) / len(claims))  # What a claim leaves is the next one's.
-        search = Search(k=self.options.k, seed=self.options.seed)
         found = await find_claim(ledger, scorer, claims, index, METHODS[self.options.method], search)
         self.emit(StepDone(done=index + 1, steps=len(claims), usage=way.usage, outcome="traced"))
         return found

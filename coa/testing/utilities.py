@@ -34,6 +34,7 @@ class SimulatedScorer:
         seed: Chooses sources, bystanders and noise.
         sigma: Standard deviation of what each bystander adds, in nats.
         tau: Standard deviation of the noise, in nats.
+        among: The segments that the sources are drawn from, as when one section holds them all; default is any.
 
     Attributes:
         gold: The true sources.
@@ -41,9 +42,18 @@ class SimulatedScorer:
 
     kind: Kind = "logprobs"
 
-    def __init__(self, n: int, family: Family, seed: int, *, sigma: float = 0.15, tau: float = 0.4) -> None:
+    def __init__(
+        self,
+        n: int,
+        family: Family,
+        seed: int,
+        *,
+        sigma: float = 0.15,
+        tau: float = 0.4,
+        among: Sequence[int] | None = None,
+    ) -> None:
         rng = random.Random(f"{family}-{n}-{seed}")
-        self._order = rng.sample(range(n), _SOURCES[family])
+        self._order = rng.sample(among or range(n), _SOURCES[family])
         self.gold = frozenset(self._order)
         others = [i for i in range(n) if i not in self.gold]
         self._conflicts = frozenset(rng.sample(others, _CONFLICTS)) if family == "poison" else frozenset[int]()
