@@ -259,21 +259,38 @@ async def plan(
     return await api.plan(task, _sources(source), settings, model=own)
 
 
-async def resume(run_id: str, *, model: str | Model | None = None, on_event: Emit = ignore, **options: Any) -> Answer:
+async def resume(
+    run_id: str,
+    *,
+    schema: SchemaLike | None = None,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    **options: Any,
+) -> Answer | Aggregation | Trace:
     """Take up a run where it stopped; finished calls come from its journal.
+
+    Returns:
+        What the function that began it returns: of `aggregate` an `Aggregation`, of `trace` and `trace_run` a `Trace`,
+        of all others an `Answer`.
 
     Args:
         run_id: The run, or how its id begins.
+        schema: That of an aggregation, where it was a class: it cannot be kept.
         model: The run's own, where it was an object; no other is taken.
         on_event: Called with each event.
         **options: Fields of `coa.Settings`.
 
     Raises:
-        UsageError: another model than the run's, or a run that its own function takes up.
+        UsageError: another model than the run's, or a run that only its own command knows how to go on with.
         CoaError: any other of its tree.
     """
     settings, own = _settings(model, options)
-    return await api.resume(run_id, settings, emit=on_event, model=own)
+    found = await api.resume(run_id, settings, emit=on_event, model=own, schema=schema)
+    if isinstance(found, Answer):
+        return found
+    from coa.attribution.run import Traced
+
+    return found.trace if isinstance(found, Traced) else found
 
 
 async def trace(
@@ -300,14 +317,11 @@ async def trace(
     Raises:
         CoaError: any of the tree in `coa.errors`.
     """
-    from coa.attribution.trace import trace as run_trace
-    from coa.sources import load_sources
+    from coa.attribution.run import trace_sources
 
     settings, own = _settings(model, options)
-    documents, failures = await load_sources(_sources(source), None)
-    if failures:
-        raise failures[0].error
-    return await run_trace(question, answer, documents, settings, how, emit=on_event, model=own)
+    traced = await trace_sources(_sources(source), question, answer, settings, how, emit=on_event, model=own)
+    return traced.trace
 
 
 async def trace_run(

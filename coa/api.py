@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from coa.agents.closed import choice_in
 from coa.agents.team import Team
 from coa.config import Settings, default_run_dir
-from coa.documents import Document
 from coa.errors import DeadlineExceeded, InputChanged, UsageError
 from coa.events import Emit, RunFinished, RunStarted, TextPiece, Warned, ignore
 from coa.forecast import Plan
@@ -25,7 +24,7 @@ from coa.report import answer_to_json
 from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
 from coa.runtime.limiter import Limiter
-from coa.runtime.manifest import Manifest, new_manifest
+from coa.runtime.manifest import Manifest, check_unchanged, new_manifest
 from coa.runtime.runs import OpenRun, Runs, Warn, open_journal
 from coa.serving.base import Model
 from coa.session import Session, prepare
@@ -33,12 +32,12 @@ from coa.sources import Kept, ReadStdin, SourceLike, name_of
 from coa.types import Answer, Coverage, Span, Task, Unread, Usage
 
 if TYPE_CHECKING:
+    from coa.aggregation.run import Aggregation
+    from coa.aggregation.schema import SchemaLike
+    from coa.attribution.run import Traced
     from coa.retrieval.base import Retriever
 
-__all__ = ["plan", "resume", "run"]
-
-_COMMANDS = {"rerank": "coa search"}
-"""What is called otherwise than what it does."""
+__all__ = ["Resumed", "plan", "resume", "run"]
 
 
 async def plan(
@@ -106,25 +105,43 @@ async def run(
     return await _finish(session, sources, kept, emit, limiter)
 
 
-async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model: Model | None = None) -> Answer:
+Resumed: TypeAlias = "Answer | Aggregation | Traced"
+"""What a run that is taken up gives: an `Answer`, or what an aggregation or a trace gives."""
+
+
+async def resume(
+    run_id: str,
+    settings: Settings,
+    *,
+    emit: Emit = ignore,
+    model: Model | None = None,
+    schema: SchemaLike | None = None,
+) -> Resumed:
     """Take up a run by its id, with the model and the window that it was begun with.
+
+    Args:
+        run_id: The run, or how its id begins.
+        settings: Limits; the model and the way of reading are the run's.
+        emit: Told the events.
+        model: The run's own, where it was an object.
+        schema: That of an aggregation, where it was a class of a program.
 
     Raises:
         RunNotFound: there is no such run.
         InputChanged: a document is no longer what it was.
-        UsageError: the settings name another model than the run's.
+        UsageError: the settings name another model than the run's, or only its own command knows what was asked.
     """
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run_id)
-    if manifest.task.kind == "write":
+    kind = manifest.task.kind
+    if kind == "write":
         from coa.writing.run import resume as resume_writing
 
         return await resume_writing(manifest.run_id, settings, emit=emit, model=model)
-    if manifest.task.kind in ("trace", "aggregate", "rerank"):
-        command = _COMMANDS.get(manifest.task.kind, f"coa.{manifest.task.kind}")
+    if kind == "rerank":
         raise UsageError(
             f"run {manifest.run_id!r} is taken up by its own command",
-            hint=f"Call {command} again with the same arguments: finished calls are kept.",
+            hint="Give coa search again with the same arguments: finished calls are kept.",
         )
     if (model.name if model is not None else settings.model) not in (None, manifest.model):
         raise UsageError(
@@ -136,11 +153,21 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
             "model": manifest.model,
             "base_url": settings.base_url or manifest.base_url,
             "window": manifest.window,
-            "topology": manifest.topology,
-            "order": manifest.order,
-            **manifest.method,
         }
     )
+    if kind == "aggregate":
+        from coa.aggregation.run import resume as resume_aggregation
+
+        return await resume_aggregation(manifest, runs, same, schema=schema, emit=emit, model=model)
+    if kind == "trace":
+        from coa.attribution.run import resume as resume_trace
+
+        return await resume_trace(manifest, runs, same, emit=emit, model=model)
+    read_so = {"topology": manifest.topology, "order": manifest.order, **manifest.method}
+    return await _read_on(manifest, runs, same.model_copy(update=read_so), emit, model)
+
+
+async def _read_on(manifest: Manifest, runs: Runs, same: Settings, emit: Emit, model: Model | None) -> Answer:
     kept = Kept(lambda: runs.stdin(manifest))
     if manifest.task.rounds is not None:
         from coa.retrieval.iterate.run import run as iterate
@@ -148,7 +175,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
         return await iterate(manifest.task, manifest.sources, same, kept=kept, emit=emit, model=model, begun=manifest)
     session = await prepare(manifest.task, manifest.sources, same, stdin=kept.read, model=model)
     try:
-        check_unchanged(manifest, session.documents)
+        check_unchanged(manifest, [document.source for document in session.documents])
     except InputChanged:
         await session.close()
         raise
@@ -261,10 +288,3 @@ def _of_batch(session: Session, first: Answer, outcome: Outcome, events: Sequenc
         )
     text = "\n\n".join(f"{asked.query}\n{one.text}" for asked, one in zip(session.task.batch, each, strict=True))
     return replace(first, text=text, citations=(), batch=tuple(each))
-
-
-def check_unchanged(manifest: Manifest, documents: Sequence[Document]) -> None:
-    now = {document.id: document.sha256 for document in documents}
-    for source in manifest.documents:
-        if now.get(source.id) != source.sha256:
-            raise InputChanged(f"{source.path!r} is not what it was when run {manifest.run_id!r} began")

@@ -61,7 +61,7 @@ def plan(source: SourceLike | Sequence[SourceLike], question: str | None = None,
     return _run(aio.plan(source, question, **options))
 
 
-def resume(run_id: str, **options: Any) -> Answer:
+def resume(run_id: str, **options: Any) -> Answer | Aggregation | Trace:
     """Take up a run where it stopped. See `coa.aio.resume`."""
     return _run(aio.resume(run_id, **options))
 

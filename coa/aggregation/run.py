@@ -6,20 +6,23 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from coa.agents.extractor import Extracted
+from coa.aggregation.kept import kept_form, kept_request
 from coa.aggregation.query import Query, Result, answer
 from coa.aggregation.reading import OVERLAP, Reading, Wanted, overlapping, prepare
 from coa.aggregation.rows import Merged, Rejected, Row, merge
+from coa.aggregation.schema import SchemaLike
 from coa.aggregation.show import cited
 from coa.config import Settings
-from coa.errors import ContextOverflow, DeadlineExceeded, InvalidReply, TruncatedReply, UsageError
+from coa.errors import ContextOverflow, DeadlineExceeded, InputChanged, InvalidReply, TruncatedReply, UsageError
 from coa.events import Emit, RunFinished, RunStarted, StepDone, Warned, ignore
 from coa.report import answer_to_json
 from coa.runtime.caller import Caller, caller_for
-from coa.runtime.manifest import new_manifest
-from coa.runtime.runs import open_journal
+from coa.runtime.manifest import Manifest, check_unchanged, new_manifest
+from coa.runtime.runs import Runs, open_journal
 from coa.runtime.together import together
 from coa.serving.base import Model
 from coa.sources import Kept, ReadStdin, SourceLike, name_of
@@ -86,16 +89,22 @@ async def aggregate(
     emit: Emit = ignore,
     stdin: ReadStdin | None = None,
     model: Model | None = None,
+    begun: Manifest | None = None,
 ) -> Aggregation:
     """Extract the records of documents and answer a query about them; another query over the same costs nothing.
 
+    ``begun`` is the run that goes on.
+
     Raises:
         UsageError: a field that the schema does not have, or a window that holds no text.
+        InputChanged: a document of the run that goes on is not what it was.
         CoaError: any other of its tree; finished calls are kept.
     """
     check(query, wanted)
     kept = Kept(stdin)
     reading = await prepare(sources, wanted, settings, stdin=kept.read, model=model)
+    if begun is not None:
+        await _unchanged(begun, reading)
     manifest = new_manifest(
         Task(kind="aggregate", query=f"{wanted.what or ''}\n{wanted.schema.text}"),
         [name_of(source) for source in sources],
@@ -108,7 +117,8 @@ async def aggregate(
     )
     said: list[str] = []
     try:
-        with open_journal(manifest, settings, stdin=kept.data, warn=said.append) as (journal, opened):
+        asked = kept_form(wanted, query)
+        with open_journal(manifest, settings, stdin=kept.data, request=asked, warn=said.append) as (journal, opened):
             caller = caller_for(reading.models, settings, journal, emit)
             parts = len(reading.chunks)
             emit(RunStarted(run_id=manifest.run_id, model=reading.models[0].name, chunks=parts, steps=parts))
@@ -126,6 +136,45 @@ async def aggregate(
         emit(Warned(message=warning))
     emit(RunFinished(answer=done.answer))
     return done
+
+
+async def resume(
+    manifest: Manifest,
+    runs: Runs,
+    settings: Settings,
+    *,
+    schema: SchemaLike | None = None,
+    emit: Emit = ignore,
+    model: Model | None = None,
+) -> Aggregation:
+    """Take up an aggregation.
+
+    Args:
+        manifest: The run's.
+        runs: Those of its directory.
+        settings: With the run's own model and window.
+        schema: That of the run, where it was a class of a program: it cannot be kept.
+        emit: Told the events.
+        model: In the place of the settings' name.
+
+    Raises:
+        RunNotFound: what it was asked was not kept.
+        UsageError: its schema is not there, or not this one.
+        InputChanged: a document or the schema's file is not what it was.
+    """
+    wanted, query = kept_request(manifest, runs.request(manifest), schema)
+    stdin = partial(runs.stdin, manifest)
+    return await aggregate(
+        manifest.sources, wanted, query, settings, emit=emit, stdin=stdin, model=model, begun=manifest
+    )
+
+
+async def _unchanged(begun: Manifest, reading: Reading) -> None:
+    try:
+        check_unchanged(begun, [document.source for document in reading.documents])
+    except InputChanged:
+        await reading.close()
+        raise
 
 
 def check(query: Query, wanted: Wanted) -> None:

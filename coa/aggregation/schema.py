@@ -6,7 +6,7 @@ import enum
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -33,6 +33,7 @@ class Schema:
         fields: The names of its fields, in order.
         required: Those that it cannot do without.
         text: The JSON schema, as a model sees it.
+        origin: What it can be read from again: a JSON schema, or ``FILE.py:MODEL``; None for a class of a program.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Schema:
     required: tuple[str, ...]
     text: str
     model: type[BaseModel]
+    origin: str | None = None
 
     def record(self, given: object) -> dict[str, Any]:
         """A checked record with plain values.
@@ -77,17 +79,30 @@ def schema_of(given: SchemaLike) -> Schema:
     if isinstance(given, type):
         return _of_model(given)
     if isinstance(given, Mapping):
-        return _of_model(_model_of(given))
+        return _of_json(given)
     path, colon, name = str(given).rpartition(":")
     if colon and path.endswith(".py"):
-        return _of_model(_imported(Path(path), name))
+        return replace(_of_model(_imported(Path(path), name)), origin=f"{Path(path).absolute()}:{name}")
     try:
         read: object = json.loads(_text(Path(given)))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{str(given)!r} is no JSON: {error}", hint="Give a JSON schema, or FILE.py:MODEL.") from None
     if not isinstance(read, dict):
         raise UsageError(f"{str(given)!r} is no JSON schema", hint="It must be an object with properties.")
-    return _of_model(_model_of(cast("dict[str, Any]", read)))
+    return _of_json(cast("dict[str, Any]", read))
+
+
+def schema_again(origin: str) -> Schema:
+    """The schema that an ``origin`` tells.
+
+    Raises:
+        UsageError, InputError: as `schema_of`.
+    """
+    return schema_of(json.loads(origin) if origin.startswith("{") else origin)
+
+
+def _of_json(given: Mapping[str, Any]) -> Schema:
+    return replace(_of_model(_model_of(given)), origin=json.dumps(given, ensure_ascii=False))
 
 
 def _of_model(model: type[BaseModel]) -> Schema:

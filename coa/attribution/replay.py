@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from coa.agents.fence import Fence
 from coa.agents.replies import nothing_new, usable
-from coa.api import check_unchanged
 from coa.config import Settings
 from coa.documents import Document
 from coa.errors import ContextOverflow, InvalidReply, UsageError
 from coa.events import ignore
 from coa.runtime.journal import Journal, Overflow, request_key
-from coa.runtime.manifest import Manifest
+from coa.runtime.manifest import Manifest, check_unchanged
 from coa.runtime.runs import Runs
 from coa.serving.base import Model, Reply, Request
 from coa.session import Session, prepare
@@ -70,7 +69,7 @@ async def played(manifest: Manifest, runs: Runs, settings: Settings, model: Mode
         }
     )
     session = await prepare(manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model)
-    check_unchanged(manifest, session.documents)
+    check_unchanged(manifest, [document.source for document in session.documents])
     with runs.journal(manifest) as journal:
         recorder = Recorder(manifest, journal)
         outcome = await session.pipeline.run(session.job(recorder, ignore))

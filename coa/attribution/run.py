@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from coa.agents.quotes import marker_pattern
 from coa.attribution.auto import unexplored
@@ -24,14 +28,14 @@ from coa.attribution.trace import (
 from coa.attribution.written import Claim, matched, played_text
 from coa.config import Settings, default_run_dir
 from coa.documents import Document
-from coa.errors import UsageError
+from coa.errors import RunNotFound, UsageError
 from coa.events import Emit, RunStarted, StepDone, Warned, ignore
 from coa.runtime.journal import Journal
-from coa.runtime.manifest import Manifest
-from coa.runtime.runs import Runs, open_journal
+from coa.runtime.manifest import Manifest, check_unchanged
+from coa.runtime.runs import GIVE_AGAIN, Runs, open_journal
 from coa.serving.base import Model
 from coa.serving.resolve import resolve_model
-from coa.sources import load_sources
+from coa.sources import Kept, ReadStdin, SourceLike, load_sources, name_of
 from coa.types import Span, Usage
 
 SUMMARY_QUESTION = "What does the document say?"
@@ -53,6 +57,7 @@ async def trace_run(
     direct: bool = False,
     emit: Emit = ignore,
     model: Model | None = None,
+    begun: Manifest | None = None,
 ) -> Traced:
     """Find the sentences that each claim of a run's answer rests on.
 
@@ -64,6 +69,7 @@ async def trace_run(
             forensic look, which asks again without some of them.
         emit: Told of progress.
         model: Scores instead of the one that the settings name.
+        begun: The trace that goes on.
 
     Raises:
         RunNotFound: there is no such run, or it has no answer yet.
@@ -83,11 +89,12 @@ async def trace_run(
     text = str(json.loads(runs.answer(manifest))["text"])
     same = _settings_of(manifest, settings)
     question = manifest.task.query or SUMMARY_QUESTION
+    request = {"run": manifest.run_id, "direct": direct, "options": asdict(options)}
     if direct or options.forensic:
         documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
-        return Traced(
-            trace=await trace(question, text, documents, same, options, emit=emit, model=model), documents=documents
-        )
+        _check_begun(begun, documents)
+        found = await trace(question, text, documents, same, options, emit=emit, model=model, request=request)
+        return Traced(trace=found, documents=documents)
     scoring = model or resolve_model(same)
     try:
         run = await _played(manifest, runs, same, scoring)
@@ -100,13 +107,107 @@ async def trace_run(
             scoring,
             window=manifest.window,
         )
-        with open_journal(whole, same) as (journal, opened):
+        with open_journal(whole, same, request=request) as (journal, opened):
             result = await _through(run, question, text, whole.run_id, scoring, options, same, journal, emit)
             if opened is not None:
                 opened.finish("complete")
     finally:
         await scoring.close()
     return Traced(trace=result, documents=run.documents)
+
+
+async def trace_sources(
+    sources: Sequence[SourceLike],
+    question: str,
+    answer: str,
+    settings: Settings,
+    options: TraceOptions | None = None,
+    *,
+    emit: Emit = ignore,
+    stdin: ReadStdin | None = None,
+    model: Model | None = None,
+    begun: Manifest | None = None,
+) -> Traced:
+    """Load the sources of an answer and trace it. See `coa.attribution.trace.trace`.
+
+    Raises:
+        InputError: a source cannot be loaded.
+        InputChanged: one is not what it was when the trace that goes on began.
+        CoaError: any other of its tree.
+    """
+    kept = Kept(stdin)
+    documents, failures = await load_sources(sources, kept.read)
+    if failures:
+        raise failures[0].error
+    _check_begun(begun, documents)
+    request = {
+        "sources": [name_of(source) for source in sources],
+        "question": question,
+        "answer": answer,
+        "options": asdict(options or TraceOptions()),
+    }
+    found = await trace(
+        question, answer, documents, settings, options, emit=emit, model=model, request=request, stdin=kept.data
+    )
+    return Traced(trace=found, documents=documents)
+
+
+async def resume(
+    manifest: Manifest, runs: Runs, settings: Settings, *, emit: Emit = ignore, model: Model | None = None
+) -> Traced:
+    """Take up a trace, of a run or of an answer with its sources.
+
+    Args:
+        manifest: The trace's own.
+        runs: Those of its directory.
+        settings: With the model and the window that it was begun with.
+        emit: Told the events.
+        model: In the place of the settings' name.
+
+    Raises:
+        RunNotFound: what it was asked was not kept, or the run that it traces is gone.
+        InputChanged: a document is not what it was.
+    """
+    try:
+        asked = _Kept.model_validate(runs.request(manifest))
+        options = TypeAdapter(TraceOptions).validate_python(asked.options)
+    except ValidationError:
+        raise RunNotFound(
+            f"what run {manifest.run_id!r} kept of what it was asked is damaged", hint=GIVE_AGAIN
+        ) from None
+    if asked.run is not None:
+        return await trace_run(
+            asked.run, settings, options, direct=asked.direct, emit=emit, model=model, begun=manifest
+        )
+    return await trace_sources(
+        asked.sources,
+        asked.question,
+        asked.answer,
+        settings,
+        options,
+        emit=emit,
+        stdin=lambda: runs.stdin(manifest),
+        model=model,
+        begun=manifest,
+    )
+
+
+class _Kept(BaseModel):
+    """What a trace was asked: a run, or an answer with its sources."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    options: dict[str, Any]
+    run: str | None = None
+    direct: bool = False
+    sources: tuple[str, ...] = ()
+    question: str = ""
+    answer: str = ""
+
+
+def _check_begun(begun: Manifest | None, documents: Sequence[Document]) -> None:
+    if begun is not None:
+        check_unchanged(begun, [document.source for document in documents])
 
 
 async def _played(manifest: Manifest, runs: Runs, settings: Settings, scoring: Model) -> Played:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from coa.agents.fence import fence_for
 from coa.attribution.auto import best_so_far, examine, find_causes, unexplored
@@ -118,8 +119,12 @@ async def trace(
     *,
     emit: Emit = ignore,
     model: Model | None = None,
+    request: Mapping[str, Any] | None = None,
+    stdin: bytes | None = None,
 ) -> Trace:
     """Find the sentences that each claim of ``answer`` rests on.
+
+    ``request`` and ``stdin`` are kept with the run, for whoever takes it up.
 
     Raises:
         UsageError: no question, no answer, an unknown method or scorer.
@@ -132,7 +137,7 @@ async def trace(
     model = model or resolve_model(settings)
     manifest = manifest_of(question, answer, documents, options, settings, model, window=await _window(settings, model))
     try:
-        with open_journal(manifest, settings) as (journal, opened):
+        with open_journal(manifest, settings, request=request, stdin=stdin) as (journal, opened):
             asked = _Asked(
                 question=question,
                 answer=answer,

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from coa.agents.fence import fence_for
 from coa.agents.quotes import marker_pattern
-from coa.api import check_unchanged
 from coa.attribution.replay import Played, Recorder, Step, step_of
 from coa.attribution.through import Chain
 from coa.config import Settings
 from coa.errors import UsageError
 from coa.events import ignore
 from coa.retrieval.terms import word_count
-from coa.runtime.manifest import Manifest
+from coa.runtime.manifest import Manifest, check_unchanged
 from coa.runtime.runs import Runs
 from coa.sentences import sentence_spans
 from coa.serving.base import Model
@@ -43,7 +42,7 @@ async def played_text(manifest: Manifest, runs: Runs, settings: Settings, model:
     request = folder.request()
     _check(manifest, request.found, request.options.method)
     documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
-    check_unchanged(manifest, documents)
+    check_unchanged(manifest, [document.source for document in documents])
     with runs.journal(manifest) as journal:
         recorder = Recorder(manifest, journal)
         job = Job(

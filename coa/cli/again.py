@@ -1,7 +1,7 @@
 """A command kept in the folder of each run that it makes, so that `coa resume` can give it again whole.
 
 One command may make many runs (a file of questions, several claims, a benchmark), or do more with a run than the run
-itself knows (a trace, a query over records). What was finished comes from the journals, as when a user gives it again.
+itself knows (a trace of its answer). What was finished comes from the journals, as when a user gives it again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _FILE = "command.json"
 _WRITTEN_TO = frozenset({"-o", "--output", "--html", "--results"})
 _RESULT_RESTS_ON = ("model", "base_url", "window", "topology", "order")
-_OWN_INPUT = ("eval", "trace", "search")
+_OWN_INPUT = ("eval", "search")
 """Commands whose runs name no files of the user's as their documents; the files of the command are compared alone."""
 
 
@@ -113,7 +113,7 @@ def kept(run: str, settings: Settings) -> tuple[Manifest, Command] | None:
         ) from None
 
 
-def give(manifest: Manifest, command: Command, limits: LimitOptions, shown: Shown) -> None:
+def give(manifest: Manifest, command: Command, limits: LimitOptions, shown: Shown, html: Path | None = None) -> None:
     """Give a command again, from its folder and over the same files; options given now come after its own.
 
     Raises:
@@ -124,6 +124,7 @@ def give(manifest: Manifest, command: Command, limits: LimitOptions, shown: Show
     from coa.runtime.runs import Runs
 
     settings, more = limits.settings(), list(_words(limits, shown))
+    more += ["--html", str(html.absolute())] if html is not None else []
     directory = (settings.run_dir or default_run_dir()).absolute()
     os.environ[ENV_PREFIX + "RUN_DIR"] = str(directory)
     os.environ.update({ENV_PREFIX + name.upper(): value for name, value in command.settings.items()})
@@ -174,11 +175,11 @@ def _check(manifest: Manifest, command: Command, runs: Runs) -> None:
         if _digest(Path(path)) != digest:
             raise InputChanged(f"{path!r} is not what it was when run {manifest.run_id!r} began")
     if command.arguments[0] not in _OWN_INPUT:
-        from coa.api import check_unchanged
+        from coa.runtime.manifest import check_unchanged
         from coa.sources import load_sources
 
         documents, _ = asyncio.run(load_sources(manifest.sources, lambda: runs.stdin(manifest)))
-        check_unchanged(manifest, documents)
+        check_unchanged(manifest, [document.source for document in documents])
 
 
 def _stand_in_for_stdin(manifest: Manifest, runs: Runs) -> None:

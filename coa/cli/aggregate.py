@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coa.cli import options as o
-from coa.cli.again import keeping
+from coa.cli.again import forgetting
 from coa.cli.console import write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import account, as_json, read_stdin, say_no_model, watched
 from coa.errors import UsageError
+
+if TYPE_CHECKING:
+    from coa.aggregation.run import Aggregation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,6 @@ def aggregate(
     from coa.aggregation import run
     from coa.aggregation.reading import Wanted, prepare
     from coa.aggregation.schema import schema_of
-    from coa.report import render_text
 
     settings = options.settings()
     wanted = Wanted(schema=schema_of(schema), what=what, key=_listed(key))
@@ -65,12 +67,19 @@ def aggregate(
         reading = asyncio.run(prepare(files, wanted, settings, stdin=read_stdin))
         write_result(render_plan(reading.plan(settings), as_json=manner.json), manner.output)
         return
-    kept = keeping(settings)
+    plain = forgetting(settings)
     done = watched(
-        lambda emit: run.aggregate(files, wanted, query, settings, emit=kept(emit), stdin=read_stdin), manner.quiet
+        lambda emit: run.aggregate(files, wanted, query, settings, emit=plain(emit), stdin=read_stdin), manner.quiet
     )
-    write_result(as_json(done.to_dict()) if manner.json else render_text(done.answer), manner.output)
-    account(done.answer, manner)
+    show_aggregation(done, manner)
+
+
+def show_aggregation(done: Aggregation, shown: o.Shown) -> None:
+    """Print the result, and say what it cost."""
+    from coa.report import render_text
+
+    write_result(as_json(done.to_dict()) if shown.json else render_text(done.answer), shown.output)
+    account(done.answer, shown)
 
 
 def _query(asked: Asked):

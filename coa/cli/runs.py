@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,10 @@ from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import as_json, show, watched
 from coa.config import Settings, default_run_dir, load_settings
+from coa.types import Answer
+
+if TYPE_CHECKING:
+    from coa.api import Resumed
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")]
 
@@ -77,21 +82,37 @@ def show_run(run: RunId, run_dir: o.RunDir = None, json: o.Json = False, debug: 
 
 
 @flattened
-def resume(run: RunId, options: o.LimitOptions, shown: o.Shown) -> None:
+def resume(
+    run: RunId,
+    options: o.LimitOptions,
+    shown: o.Shown,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Of a trace: write the report too.")] = None,
+) -> None:
     """Take up a run where it stopped; finished calls are not paid again."""
     from coa import api
 
     settings = options.settings().model_copy(update={"model": None})
     if (part := again.kept(run, settings)) is not None:
-        again.give(*part, options, shown)
+        again.give(*part, options, shown, html)
         return
-    answer = watched(lambda emit: api.resume(run, settings, emit=emit), shown.quiet)
-    if answer.run_id.startswith("write-"):
-        from coa.cli.write import deliver
+    _deliver(watched(lambda emit: api.resume(run, settings, emit=emit), shown.quiet), shown, html)
 
-        deliver(answer, shown)
-        return
-    show(answer, shown)
+
+def _deliver(found: Resumed, shown: o.Shown, html: Path | None) -> None:
+    """Print what a run gave as its own command does."""
+    if isinstance(found, Answer):
+        if found.run_id.startswith("write-"):
+            from coa.cli.write import deliver
+
+            return deliver(found, shown)
+        return show(found, shown)
+    from coa.attribution.run import Traced
+    from coa.cli.aggregate import show_aggregation
+    from coa.cli.trace import show_trace
+
+    if isinstance(found, Traced):
+        return show_trace(found, html, shown)
+    return show_aggregation(found, shown)
 
 
 def _runs(settings: Settings):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coa.cli import options as o
-from coa.cli.again import keeping
+from coa.cli.again import Watched, forgetting, keeping
 from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import account, as_json, read_stdin, watched
@@ -20,7 +20,6 @@ from coa.errors import InputNotFound, UsageError
 if TYPE_CHECKING:
     from coa.attribution.run import Traced
     from coa.attribution.trace import Trace, TraceOptions
-    from coa.events import Emit
     from coa.types import Answer
 
 
@@ -58,10 +57,10 @@ def trace(
     settings = options.settings()
     how = TraceOptions(method=method, scorer=scorer, k=k, seed=seed, max_equivalents=max_equivalents, forensic=forensic)
     if run is not None:
-        traced = traced_run(run, settings, how, direct=direct, quiet=shown.quiet)
+        traced = _traced_run(run, settings, how, forgetting(settings), direct=direct, quiet=shown.quiet)
     elif source and question is not None and answer is not None:
         text = _read(answer[1:]) if answer.startswith("@") else answer
-        traced = _traced_answer(source, question, text, settings, how, quiet=shown.quiet)
+        traced = _traced_text(source, question, text, settings, how, quiet=shown.quiet)
     else:
         raise UsageError(
             "there is nothing to trace", hint="Give a RUN, or --source FILE --question TEXT --answer TEXT."
@@ -76,45 +75,40 @@ def _read(path: str) -> str:
         raise InputNotFound(f"{path!r} cannot be read as text") from None
 
 
-def traced_run(run: str, settings: Settings, how: TraceOptions | None, *, direct: bool, quiet: bool) -> Traced:
-    """Trace a finished run, with progress."""
+def _traced_run(
+    run: str, settings: Settings, how: TraceOptions | None, kept: Watched, *, direct: bool, quiet: bool
+) -> Traced:
     from coa.attribution.run import trace_run
 
-    kept = keeping(settings)
     return watched(lambda emit: trace_run(run, settings, how, direct=direct, emit=kept(emit)), quiet)
 
 
-def _traced_answer(
+def _traced_text(
     source: list[str], question: str, answer: str, settings: Settings, how: TraceOptions, *, quiet: bool
 ) -> Traced:
-    from coa.attribution.run import Traced
-    from coa.attribution.trace import trace as run_trace
-    from coa.sources import load_sources
+    from coa.attribution.run import trace_sources
 
-    kept = keeping(settings)
+    plain = forgetting(settings)
+    return watched(
+        lambda emit: trace_sources(source, question, answer, settings, how, emit=plain(emit), stdin=read_stdin), quiet
+    )
 
-    async def work(emit: Emit) -> Traced:
-        documents, failures = await load_sources(source, read_stdin)
-        if failures:
-            raise failures[0].error
-        found = await run_trace(question, answer, documents, settings, how, emit=kept(emit))
-        return Traced(trace=found, documents=documents)
 
-    return watched(work, quiet)
+def traced_answer(answer: Answer, settings: Settings, *, quiet: bool) -> Traced:
+    """Trace the answer of a run that has just ended, by what the run has left of its limits."""
+    from coa.questions import left_after
+
+    left = left_after(settings, answer.usage)
+    return _traced_run(answer.run_id, left, None, keeping(settings), direct=False, quiet=quiet)
 
 
 def show_traced(answer: Answer, settings: Settings, shown: o.Shown, html: Path | None) -> None:
-    """A result together with its trace: one JSON object, or the text and the trace below it.
-
-    The trace may use what the run has left of its limits.
-    """
+    """A result together with its trace: one JSON object, or the text and the trace below it."""
     from coa.attribution.report import trace_to_dict
     from coa.attribution.terminal import trace_to_text
-    from coa.questions import left_after
     from coa.report import answer_to_dict, render_text
 
-    left = left_after(settings, answer.usage)
-    traced = traced_run(answer.run_id, left, None, direct=False, quiet=shown.quiet)
+    traced = traced_answer(answer, settings, quiet=shown.quiet)
     found, documents = traced.trace, traced.documents
     _write_report(traced, html)
     if shown.json:

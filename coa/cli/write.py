@@ -139,13 +139,12 @@ def plan(
 
 def _deliver_traced(answer: Answer, settings: Settings, shown: o.Manner, tracing: o.Tracing) -> None:
     """The text with its trace; where the text goes to a file, the trace alone goes to standard output."""
-    from coa.cli.trace import show_trace, show_traced, traced_run
-    from coa.questions import left_after
+    from coa.cli.trace import show_trace, show_traced, traced_answer
 
     if shown.output is None or shown.json:
         show_traced(answer, settings, shown, tracing.html)
         return
-    traced = traced_run(answer.run_id, left_after(settings, answer.usage), None, direct=False, quiet=shown.quiet)
+    traced = traced_answer(answer, settings, quiet=shown.quiet)
     show_trace(traced, tracing.html, replace(shown, output=None))
     deliver(answer, shown)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from coa import __version__
-from coa.errors import RunNotFound
+from coa.errors import InputChanged, RunNotFound
 from coa.types import Source, Task
 
 RunStatus = Literal["running", "complete", "partial", "failed", "interrupted"]
@@ -96,6 +96,18 @@ def new_manifest(
         order=order,
         method=method,
     )
+
+
+def check_unchanged(manifest: Manifest, documents: Sequence[Source]) -> None:
+    """Check that a run's documents are what they were.
+
+    Raises:
+        InputChanged: one is not.
+    """
+    now = {document.id: document.sha256 for document in documents}
+    for source in manifest.documents:
+        if now.get(source.id) != source.sha256:
+            raise InputChanged(f"{source.path!r} is not what it was when run {manifest.run_id!r} began")
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import json
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 from coa.config import Settings, default_run_dir
 from coa.errors import CoaError, Interrupted, RunLocked, RunNotFound
@@ -21,6 +23,9 @@ from coa.runtime.manifest import Manifest, RunStatus, read_manifest
 Warn = Callable[[str], None]
 
 _MANIFEST, _JOURNAL, _ANSWER, _LOCK, _STDIN = "manifest.json", "journal.db", "answer.json", "lock", "stdin"
+_REQUEST = "request.json"
+_LENIENT = ("utf-8", "surrogatepass")
+GIVE_AGAIN = "Give the first command, or call the first function, again: finished calls are kept."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,13 @@ class Runs:
 
     @contextmanager
     def open(
-        self, manifest: Manifest, *, durable: bool = False, stdin: bytes | None = None, warn: Warn = lambda _: None
+        self,
+        manifest: Manifest,
+        *,
+        durable: bool = False,
+        stdin: bytes | None = None,
+        request: Mapping[str, Any] | None = None,
+        warn: Warn = lambda _: None,
     ) -> Generator[OpenRun]:
         """Start the run of a manifest, or go on with it: one process at a time.
 
@@ -54,6 +65,7 @@ class Runs:
             manifest: What is to be done; a run that goes on keeps the moment at which it was first begun.
             durable: The journal survives power loss too.
             stdin: What standard input held, to be kept so that the run can be resumed.
+            request: What was asked for that the manifest does not say, as JSON, to be kept for the same reason.
             warn: Told of damage to the journal that was mended.
 
         Raises:
@@ -66,6 +78,8 @@ class Runs:
             manifest = _begun(manifest, folder)
             if stdin is not None:
                 write_atomically(folder / _STDIN, stdin)
+            if request is not None:
+                write_atomically(folder / _REQUEST, json.dumps(request, ensure_ascii=False).encode(*_LENIENT))
             _write(folder, manifest)
             journal = SqliteJournal(folder / _JOURNAL, durable=durable, warn=warn)
             try:
@@ -129,6 +143,22 @@ class Runs:
         except OSError:
             raise RunNotFound(f"run {manifest.run_id!r} kept no standard input") from None
 
+    def request(self, manifest: Manifest) -> Mapping[str, Any]:
+        """What the run was asked for that its manifest does not say.
+
+        Raises:
+            RunNotFound: it was not kept, or is damaged.
+        """
+        try:
+            kept = json.loads((self.folder(manifest) / _REQUEST).read_bytes().decode(*_LENIENT))
+        except (OSError, ValueError):
+            kept = None
+        if not isinstance(kept, dict):
+            raise RunNotFound(
+                f"run {manifest.run_id!r} kept nothing readable of what it was asked", hint=GIVE_AGAIN
+            ) from None
+        return cast("Mapping[str, Any]", kept)
+
     @contextmanager
     def journal(self, manifest: Manifest, *, warn: Warn = lambda _: None) -> Generator[Journal]:
         """The journal of a run, to be looked at; a process that is writing it is not disturbed.
@@ -178,7 +208,12 @@ class Runs:
 
 @contextmanager
 def open_journal(
-    manifest: Manifest, settings: Settings, *, stdin: bytes | None = None, warn: Warn = lambda _: None
+    manifest: Manifest,
+    settings: Settings,
+    *,
+    stdin: bytes | None = None,
+    request: Mapping[str, Any] | None = None,
+    warn: Warn = lambda _: None,
 ) -> Generator[tuple[Journal, OpenRun | None]]:
     """The run's journal: on disk and locked, or in memory when the settings say so. How it failed is written down.
 
@@ -189,7 +224,7 @@ def open_journal(
         yield MemoryJournal(), None
         return
     runs = Runs(settings.run_dir or default_run_dir())
-    with runs.open(manifest, durable=settings.durable, stdin=stdin, warn=warn) as opened:
+    with runs.open(manifest, durable=settings.durable, stdin=stdin, request=request, warn=warn) as opened:
         try:
             yield opened.journal, opened
         except CoaError as error:

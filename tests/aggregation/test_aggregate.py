@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +15,7 @@ from coa.aggregation.rows import Row
 from coa.errors import InvalidReply, UsageError, WindowTooSmall
 from coa.serving.base import Reply, Request
 from coa.testing import FaultServer, ScriptedModel
-
-
-class Sale(BaseModel):
-    who: str
-    goods: str
-    count: int
-
-
-SALE = re.compile(r"(\w+) sold (\d+) barrels of (\w+) to the mate\.")
-FILLER = "The tide went out and nobody said a word about it until the evening came. "
-
-
-def text_of(sales: int) -> str:
-    """So many sales with the same filler between them; every seller sells several times."""
-    return "".join(f"{FILLER * 2}Seller{i % 7} sold {i % 13 + 1} barrels of tar to the mate. " for i in range(sales))
-
-
-def given(match: re.Match[str]) -> str:
-    record = {"who": match[1], "goods": match[3], "count": int(match[2])}
-    return json.dumps({"quote": match[0], "record": record})
-
-
-def faithful(passage: str) -> str:
-    return "\n".join(given(match) for match in SALE.finditer(passage)) or "NO RECORDS"
+from tests.aggregation.sales import SALE, Sale, faithful, given, text_of
 
 
 def book(folder: Path, text: str) -> Path:
@@ -139,7 +115,7 @@ async def test_a_part_that_cannot_be_read_is_named(tmp_path: Path):
 async def test_another_query_over_the_same_records_costs_nothing(tmp_path: Path):
     path = book(tmp_path, text_of(9))
     with FaultServer(lambda prompt: faithful(prompt)) as server:
-        options = {"model": "openai:any", "base_url": server.base_url}
+        options: dict[str, Any] = {"model": "openai:any", "base_url": server.base_url}
         first = await coa.aio.aggregate(path, Sale, query=Query(group_by=("who",), top=2), **options)
         hits = server.hits
         second = await coa.aio.aggregate(path, Sale, query=Query(max="count"), **options)
