@@ -65,12 +65,13 @@ async def main() -> None:
     parser.add_argument("--tau", type=float, nargs="+", default=[0.4], choices=sorted(SIGMA))
     parser.add_argument("--trials", type=int, default=15)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     options = parser.parse_args()
     print("method            n  tau family          P     R    calls  equiv. rounds new/asked")
     for method in options.methods:
         for n in options.n:
             for tau in options.tau:
-                for family in FAMILIES:
+                for family in options.families:
                     print(await measure(method, n, family, tau, options.trials), flush=True)
 
 

@@ -71,7 +71,8 @@ class _Hunt:
 
     async def _examined(self, found: Sequence[int], method: str) -> Found:
         self._proposed = found
-        result = await examine(self._views.quiet, found, self._search, method, again=self._views.fresh)
+        views = self._views
+        result = await examine(views.quiet, found, self._search, method, again=views.fresh, middle=views.rough)
         if self._best is None or _shortfall(result) < _shortfall(self._best):
             self._best = result
         return result
@@ -92,7 +93,13 @@ def _slack(v_all: float, v_none: float, v_only: float, search: Search) -> float:
 
 
 async def examine(
-    utility: Utility, found: Sequence[int], search: Search, method: str, *, again: Utility | None = None
+    utility: Utility,
+    found: Sequence[int],
+    search: Search,
+    method: str,
+    *,
+    again: Utility | None = None,
+    middle: Utility | None = None,
 ) -> Found:
     """Both certificates of a set of segments, and the part of each.
 
@@ -102,6 +109,7 @@ async def examine(
         search: Says what counts as nothing.
         method: What found them.
         again: Another view of the same utility, with noise of its own: asked too where the first does not certify.
+        middle: As in `exact_shapley`.
     """
     given, everything = frozenset(found), frozenset(range(utility.n))
     four = [everything, frozenset[int](), given, everything - given]
@@ -109,7 +117,7 @@ async def examine(
     if found and again is not None and again is not utility and not _certifies(values, search):
         values = [(a + b) / 2 for a, b in zip(values, await again.values(four), strict=True)]
     v_all, v_none, v_only, v_without = values
-    causes = await _causes(utility, found, search, max(v_all, v_only) - v_none)
+    causes = await _causes(utility, found, search, max(v_all, v_only) - v_none, middle)
     kept, left = await _curves(utility, causes)
     return Found(
         causes=causes,
@@ -139,7 +147,7 @@ def _certifies(values: Sequence[float], search: Search) -> bool:
     total = max(v_all, v_only) - v_none
     sufficient = v_only >= v_all - _slack(v_all, v_none, v_only, search)
     necessary = v_without - v_none <= max(search.epsilon, 0.3 * total)
-    return sufficient and necessary and total >= _least(v_none, search)
+    return sufficient and necessary and total >= max(search.least, _least(v_none, search))
 
 
 async def _certified(views: Views, search: Search) -> list[int]:
@@ -176,7 +184,10 @@ async def _kept(views: Views, found: Sequence[int], search: Search) -> list[int]
     if not found:
         return []
     v_only, v_none = await views.fresh.values([frozenset(found), frozenset()])
-    return await _pruned(views.fresh, found, search) if v_only - v_none >= _least(v_none, search) else []
+    (v_all,) = await views.quiet.values([frozenset(range(views.raw.n))])
+    if v_only - v_none < _least(v_none, search) or max(v_all, v_only) - v_none < search.least:
+        return []
+    return await _pruned(views.fresh, found, search)
 
 
 async def _pruned(utility: Utility, found: Sequence[int], search: Search) -> list[int]:
@@ -184,15 +195,17 @@ async def _pruned(utility: Utility, found: Sequence[int], search: Search) -> lis
     if len(found) < 2 or not search.prune:
         return list(found)
     phi = await exact_shapley(utility, found[:EXACT_UP_TO])
-    least = max(0.5, 0.1 * max(phi.values()))
+    least = max(0.5, search.share * max(phi.values()))
     return sorted((i for i in phi if phi[i] >= least), key=lambda i: -phi[i])
 
 
-async def _causes(utility: Utility, found: Sequence[int], search: Search, total: float) -> tuple[Cause, ...]:
+async def _causes(
+    utility: Utility, found: Sequence[int], search: Search, total: float, middle: Utility | None
+) -> tuple[Cause, ...]:
     if not found:
         return ()
     given = frozenset(found)
-    phi = await exact_shapley(utility, found) if len(found) <= EXACT_UP_TO else dict.fromkeys(found, 0.0)
+    phi = await exact_shapley(utility, found, middle) if len(found) <= EXACT_UP_TO else dict.fromkeys(found, 0.0)
     coalitions = [frozenset[int](), given, *(frozenset({i}) for i in found), *(given - {i} for i in found)]
     v_none, v_only, *rest = await utility.values(coalitions)
     alone = [value - v_none for value in rest[: len(found)]]

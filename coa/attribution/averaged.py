@@ -26,10 +26,6 @@ class AveragedUtility:
     def __init__(self, utility: Utility, repeats: int, seed: int) -> None:
         self._utility, self._repeats, self._seed = utility, repeats, seed
 
-    def afresh(self) -> AveragedUtility:
-        """The same with other bystanders, half as many of them where coalitions are small."""
-        return AveragedUtility(self._utility, max(3, self._repeats // 2), self._seed + 1)
-
     @property
     def n(self) -> int:
         """Number of segments."""

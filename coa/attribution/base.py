@@ -95,6 +95,9 @@ class Search:
             stands out is enough, and the search begins with the next one until its result is certified.
         seed: Of every random choice.
         prune: Whether Shapley values may drop segments (unwise when the scorer is noisy).
+        least: Nats that a finding must bring, or all segments must; grows with the noise and with how many groups are
+            tried, the best of which brings something by chance.
+        share: Of the best cause's Shapley value, what every other one must have.
         edges: How strong a border stands before each segment, 0 for none; groups end at the strongest near their even
             ends. Empty for even groups. See `coa.attribution.outline`.
     """
@@ -105,6 +108,8 @@ class Search:
     halves: tuple[int, ...] = (16, 32, 64)
     seed: int = 0
     prune: bool = True
+    least: float = 0.0
+    share: float = 0.1
     edges: tuple[int, ...] = ()
 
     @property

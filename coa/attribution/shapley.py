@@ -11,11 +11,21 @@ from coa.attribution.base import Coalition, Utility
 EXACT_UP_TO = 6
 
 
-async def exact_shapley(utility: Utility, players: Sequence[int]) -> dict[int, float]:
-    """The Shapley value of each player among ``players``, in nats: 2^m values of v, in one batch."""
+async def exact_shapley(utility: Utility, players: Sequence[int], middle: Utility | None = None) -> dict[int, float]:
+    """The Shapley value of each player among ``players``, in nats: 2^m values of v.
+
+    Args:
+        utility: Of the claim.
+        players: m segments.
+        middle: Scores the coalitions of two to m - 2 players instead: there are many of them and each weighs little.
+    """
     m = len(players)
     coalitions = [frozenset(each) for size in range(m + 1) for each in combinations(players, size)]
-    v = dict(zip(coalitions, await utility.values(coalitions), strict=True))
+    inner = [each for each in coalitions if 1 < len(each) < m - 1]
+    outer = [each for each in coalitions if not 1 < len(each) < m - 1]
+    v = dict(zip(outer, await utility.values(outer), strict=True))
+    if inner:
+        v |= zip(inner, await (middle or utility).values(inner), strict=True)
     phi = dict.fromkeys(players, 0.0)
     for coalition in coalitions:
         for player in players:
