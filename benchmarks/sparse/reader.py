@@ -7,21 +7,26 @@ answer are read in one piece, as in prefill. Quest, which is for decode, is aske
 own profiler on other questions. Blocks are small because texts are short.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from coa.serving.sparse import reference
 from coa.serving.sparse.config import SparseConfig
+from coa.serving.sparse.heads import write_rows
 from coa.serving.sparse.hf import sparse
 from coa.serving.sparse.policy import Policy
-from coa.serving.sparse.profiler import head_scores, write_heads
+from coa.serving.sparse.profiler import head_scores
+from coa.serving.sparse.thresholds import head_thresholds
 from coa.testing.reader import load
 from coa.testing.reader.documents import PLAIN
 from coa.testing.reader.heads import foretold
@@ -30,7 +35,7 @@ from coa.testing.reader.reading import Reading
 from coa.testing.reader.tasks import plain
 
 SINK, RECENT, RANKED_ON = 4, 128, 6
-SMALL = {"block": 32, "stride": 4, "sink": SINK, "recent": RECENT, "dense_layers": 0}
+SMALL: dict[str, Any] = {"block": 32, "stride": 4, "sink": SINK, "recent": RECENT, "dense_layers": 0}
 
 
 @dataclass
@@ -60,10 +65,10 @@ class Counted(Policy):
         return found
 
 
-def counted(reading: Reading, config: SparseConfig, **more: bool) -> Counted:
+def counted(reading: Reading, config: SparseConfig, *, only_decode: bool = False) -> Counted:
     shape = reading.model.config
-    bound = Policy.of(config, shape.num_hidden_layers, shape.num_key_value_heads)
-    return Counted(config=bound.config, streams=bound.streams, **more)
+    bound = Policy.of(config, shape.num_hidden_layers, shape.num_attention_heads, shape.num_key_value_heads)
+    return Counted(config=bound.config, streams=bound.streams, taus=bound.taus, only_decode=only_decode)
 
 
 def generated(reading: Reading, pairs: list[tuple[str, str]]) -> int:
@@ -82,7 +87,11 @@ def main() -> None:
     pairs = [(plain(str(text), ask.question), ask.answer) for text, ask in asked]
     others, pairs = pairs[:RANKED_ON], pairs[RANKED_ON:]
     heads = Path(tempfile.mkdtemp()) / "full_attention_heads.tsv"
-    write_heads(head_scores(reading.model, lambda: -foretold(reading, others)[1], SparseConfig(**SMALL)), heads)
+
+    def lost() -> float:
+        return -foretold(reading, others)[1]
+
+    write_rows(heads, head_scores(reading.model, lost, SparseConfig(**SMALL)).tolist())
 
     print(f"{options.n} questions over {options.tokens} tokens\n| method | density | right | of dense |")
     print("|---|---|---|---|")
@@ -90,7 +99,8 @@ def main() -> None:
     print(f"| dense | 1.000 | {whole} | |", flush=True)
 
     def row(name: str, config: SparseConfig) -> None:
-        with sparse(reading.model, counted(reading, config)) as policy:
+        policy = counted(reading, config)
+        with sparse(reading.model, policy):
             right = foretold(reading, pairs)[0]
         print(f"| {name} | {policy.count.density:.3f} | {right} | {right / whole:.0%} |", flush=True)
 
@@ -99,6 +109,9 @@ def main() -> None:
     for stride, tau in ((2, 0.99), (1, 0.99), (1, 0.95), (1, 0.9)):
         config = SparseConfig(method="xattention", tau=tau, **{**SMALL, "stride": stride})
         row(f"XAttention, stride {stride}{' (true sums)' if stride == 1 else ''}, tau {tau}", config)
+    taus = heads.with_name("xattention_thresholds.tsv")
+    write_rows(taus, head_thresholds(reading.model, lost, SparseConfig(**SMALL)).tolist())
+    row("XAttention, a threshold of each head", SparseConfig(method="xattention", thresholds_file=str(taus), **SMALL))
     for share in (0.25, 0.5, 0.75):
         config = SparseConfig(method="streaming", heads_file=str(heads), streaming_share=share, **SMALL)
         row(f"{share:.0%} of the KV heads streaming", config)
@@ -111,7 +124,8 @@ def main() -> None:
     print(f"| {len(some)} answers generated, dense | 1.000 | {dense} | |", flush=True)
     for budget in (512, 256, 128):
         config = SparseConfig(method="quest", budget=budget, **SMALL)
-        with sparse(reading.model, counted(reading, config, only_decode=True)) as policy:
+        policy = counted(reading, config, only_decode=True)
+        with sparse(reading.model, policy):
             right = generated(reading, some)
         told = f"| generated, Quest, budget {budget} | {policy.count.density:.3f} | {right} | {right / dense:.0%} |"
         print(told, flush=True)

@@ -24,7 +24,7 @@ def told(found: Findings) -> str:
     attention = "dense, or unknown: our plug-in did not run there"
     if found.attention is not None:
         share = "" if found.density is None else f", {found.density:.0%} of the keys looked at"
-        attention = f"{found.attention}{share}"
+        attention = f"{found.attention}, {found.settings}{share}" if found.settings else f"{found.attention}{share}"
     return (
         f"{found.url}: {version}\nmodel              {', '.join(found.models) or 'none'}\nwindow             {window}\n"
         f"prefix cache       {_cache(found)}\nattention          {attention}"

@@ -6,10 +6,11 @@ import os
 import shlex
 import signal
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,9 +32,11 @@ def vllm(
     ] = None,
     profile: Annotated[str, typer.Option(help="dense, xattention, streaming, quest or lserve.")] = "dense",
     heads: Annotated[Path | None, typer.Option(help="Table of heads: which may stream.")] = None,
+    thresholds: Annotated[Path | None, typer.Option(help="xattention, lserve: table with a tau for each head.")] = None,
     tau: Annotated[float | None, typer.Option(help="xattention, lserve: share of the attention that is kept.")] = None,
     stride: Annotated[int | None, typer.Option(help="xattention, lserve: tokens folded into one row.")] = None,
     budget: Annotated[int | None, typer.Option(help="quest, lserve: tokens seen while writing.")] = None,
+    recent: Annotated[int | None, typer.Option(help="streaming, lserve: last tokens that such heads see.")] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="A random model made on the spot, named tiny.")] = False,
     context: Annotated[int | None, typer.Option(help="Tokens of prompt and reply together.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -44,7 +47,9 @@ def vllm(
     gpu: Annotated[str, typer.Option(help="plan: h200, h100, a100-80, l40s or rtx4090.")] = "h200",
     gpus: Annotated[int, typer.Option(help="plan: how many of them.")] = 1,
     kv: Annotated[str, typer.Option(help="plan: bf16 or fp8 cache.")] = "bf16",
-    streaming_heads: Annotated[float, typer.Option(help="plan: share of heads that keep few tokens.")] = 0.0,
+    streaming_heads: Annotated[
+        float | None, typer.Option(help="plan, streaming, lserve: share of heads that keep few tokens.")
+    ] = None,
     host_memory: Annotated[float, typer.Option(metavar="GB", help="plan: memory of the host for caches.")] = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the command; start nothing.")] = False,
     json: o.Json = False,
@@ -52,20 +57,20 @@ def vllm(
 ) -> None:
     """Start a vLLM server for long documents; `coa vllm plan MODEL` says what fits; `--check URL` asks a server."""
     given = list(arguments or ())
+    asked = {"tau": tau, "stride": stride, "budget": budget, "recent": recent, "streaming_share": streaming_heads}
+    settings = {name: value for name, value in asked.items() if value is not None}
     if check is not None:
-        _check(check, json, profile)
+        _check(check, json, profile, settings)
     elif given[:1] == ["plan"] and len(given) == 2:
         planned = Asked(
-            context=context, gpu=gpu, gpus=gpus, kv=kv, streaming=streaming_heads, host_memory=host_memory * 1e9
+            context=context, gpu=gpu, gpus=gpus, kv=kv, streaming=streaming_heads or 0.0, host_memory=host_memory * 1e9
         )
         write_result(plan(given[1], planned, json))
     elif tiny or (given and given[0] != "plan"):
         with tempfile.TemporaryDirectory(prefix="coa-tiny-") as folder:
             made = Path(folder) if tiny else None
             launch = _launch(given, made, profile, context, host, port, wait, heads)
-            asked = {"tau": tau, "stride": stride, "budget": budget}
-            settings = {name: value for name, value in asked.items() if value is not None}
-            _start(replace(launch, settings=settings), log, dry_run)
+            _start(replace(launch, thresholds=thresholds, settings=settings), log, dry_run)
     else:
         raise UsageError("no model was given", hint="coa vllm MODEL, coa vllm plan MODEL, or coa vllm --check URL")
 
@@ -124,7 +129,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _check(url: str, json: bool, profile: str) -> None:
+def _check(url: str, json: bool, profile: str, settings: Mapping[str, Any]) -> None:
     from dataclasses import asdict
 
     from coa.serving.vllm.checkup import checkup
@@ -137,8 +142,9 @@ def _check(url: str, json: bool, profile: str) -> None:
     write_result(as_json(whole) if json else f"{told(found)}\n{listed(checks)}")
     if not checks[0].works:
         raise ProviderUnavailable(f"{found.url} does not answer a chat: {checks[0].state}", hint=checks[0].mend)
-    if profile != "dense" and found.attention != profile:
+    wanted = {f"{name}={value}" for name, value in settings.items()}
+    if profile != "dense" and (found.attention != profile or not wanted <= set(found.settings.split())):
         raise ProviderUnavailable(
-            f"{found.url} computes {found.attention or 'dense'} attention instead of {profile}",
+            f"{found.url} computes {found.computes} attention instead of {' '.join((profile, *sorted(wanted)))}",
             hint="Start it with: coa vllm MODEL --profile " + profile,
         )

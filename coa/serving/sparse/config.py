@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from coa.errors import UsageError
 
 Method = Literal["dense", "xattention", "streaming", "quest", "lserve"]
+_PREFILL, _HEADS, _DECODE = ("tau", "stride", "block"), ("sink", "recent", "streaming_share"), ("budget", "page")
+KNOBS: Mapping[Method, tuple[str, ...]] = MappingProxyType(
+    {
+        "dense": (),
+        "xattention": _PREFILL,
+        "streaming": _HEADS,
+        "quest": (*_DECODE, "dense_layers"),
+        "lserve": (*_PREFILL, *_HEADS, *_DECODE, "dense_layers"),
+    }
+)
+"""The settings that each method looks at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +40,7 @@ class SparseConfig:
         budget: Quest: tokens a query may see in decode, in all.
         page: Quest: tokens a page.
         streaming_share: Share of key-value heads that stream where no head table is given.
+        thresholds_file: A table of thresholds, in place of one ``tau`` for all heads.
         heads_file: A table of published or measured head scores (``full_attention_heads.tsv``).
         dense_layers: First layers that stay dense in decode.
     """
@@ -39,6 +54,7 @@ class SparseConfig:
     budget: int = 4096
     page: int = 16
     streaming_share: float = 0.5
+    thresholds_file: str | None = None
     heads_file: str | None = None
     dense_layers: int = 2
 
@@ -57,6 +73,16 @@ class SparseConfig:
                 f"blocks of {self.block} tokens do not divide into strides of {self.stride} and pages of {self.page}",
                 hint="Choose a stride and a page that divide the block.",
             )
+
+    @property
+    def settings(self) -> str:
+        """What the method goes by, as it is shown to people: ``tau=0.9 stride=16 block=128``."""
+        said = {name: getattr(self, name) for name in KNOBS[self.method]}
+        if not self.heads_file:
+            said.pop("streaming_share", None)
+        if self.thresholds_file and "tau" in said:
+            said["tau"] = Path(self.thresholds_file).name
+        return " ".join(f"{name}={value}" for name, value in said.items())
 
     def to_json(self) -> str:
         """As one line."""

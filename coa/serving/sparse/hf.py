@@ -32,9 +32,8 @@ def sparse(model: Any, config: SparseConfig | Policy) -> Iterator[Policy]:
         UsageError: the table of heads belongs to another model.
     """
     shape = model.config
-    policy = (
-        config if isinstance(config, Policy) else Policy.of(config, shape.num_hidden_layers, shape.num_key_value_heads)
-    )
+    heads = (shape.num_attention_heads, shape.num_key_value_heads)
+    policy = config if isinstance(config, Policy) else Policy.of(config, shape.num_hidden_layers, *heads)
     masks: Any = import_module("transformers.masking_utils")
     import_module("transformers").AttentionInterface.register(NAME, attention)
     masks.AttentionMaskInterface.register(NAME, masks.sdpa_mask)

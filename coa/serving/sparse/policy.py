@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from coa.serving.sparse import blocks, quest, reference, streaming, xattention
-from coa.serving.sparse.config import SparseConfig
+from coa.serving.sparse.config import KNOBS, SparseConfig
+from coa.serving.sparse.heads import read_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,25 +20,28 @@ class Policy:
     Attributes:
         config: The method and its settings.
         streams: Which key-value heads stream, bool, (layers, key-value heads); None where the method knows none.
+        taus: XAttention's threshold of each query head, (layers, heads); None where all go by the configuration's.
     """
 
     config: SparseConfig
     streams: Tensor | None = None
+    taus: Tensor | None = None
 
     @classmethod
-    def of(cls, config: SparseConfig, layers: int, kv_heads: int) -> Policy:
-        """Bind a configuration to a model of that many layers and key-value heads.
+    def of(cls, config: SparseConfig, layers: int, heads: int, kv_heads: int) -> Policy:
+        """Bind a configuration to a model of that many layers, query heads and key-value heads.
 
         Raises:
-            UsageError: the table of heads is missing or belongs to another model.
+            UsageError: a table of heads is missing or belongs to another model.
         """
-        if config.method not in ("streaming", "lserve"):
-            return cls(config=config)
-        if config.heads_file is None:
-            everywhere = config.method == "streaming"
-            return cls(config=config, streams=torch.full((layers, kv_heads), everywhere))
-        scores = streaming.read_heads(Path(config.heads_file), layers, kv_heads)
-        return cls(config=config, streams=streaming.streaming_heads(scores, config.streaming_share))
+        taus = None
+        if config.thresholds_file is not None and "tau" in KNOBS[config.method]:
+            taus = torch.tensor(read_rows(Path(config.thresholds_file), layers, heads))
+        return cls(config=config, streams=_streams(config, layers, kv_heads), taus=taus)
+
+    def tau(self, layer: int) -> float | Tensor:
+        """The threshold of a layer, or of each of its heads."""
+        return self.config.tau if self.taus is None else self.taus[layer]
 
     def mask(self, query: Tensor, key: Tensor, layer: int) -> Tensor | None:
         """Which keys each query sees, bool, (heads, queries, keys); None if all that came before.
@@ -47,7 +51,7 @@ class Policy:
             key: (key-value heads, keys, head dim).
             layer: Number of the layer, from 0.
         """
-        chosen = self._decoding(query, key, layer) if query.shape[1] == 1 else self._reading(query, key)
+        chosen = self._decoding(query, key, layer) if query.shape[1] == 1 else self._reading(query, key, layer)
         if self.streams is None or not self.streams[layer].any():
             return chosen
         queries, keys, config = query.shape[1], key.shape[1], self.config
@@ -57,11 +61,11 @@ class Policy:
         streams = self.streams[layer].to(query.device).repeat_interleave(query.shape[0] // key.shape[0])
         return torch.where(streams[:, None, None], near[None], chosen)
 
-    def _reading(self, query: Tensor, key: Tensor) -> Tensor | None:
-        config = self.config
-        if config.method not in ("xattention", "lserve") or config.tau >= 1:
+    def _reading(self, query: Tensor, key: Tensor, layer: int) -> Tensor | None:
+        config, tau = self.config, self.tau(layer)
+        if "tau" not in KNOBS[config.method] or bool(torch.as_tensor(tau >= 1).all()):
             return None
-        kept = xattention.kept_blocks(query, key, tau=config.tau, block=config.block, stride=config.stride)
+        kept = xattention.kept_blocks(query, key, tau=tau, block=config.block, stride=config.stride)
         return blocks.expand(kept, query.shape[1], key.shape[1], config.block)
 
     def _decoding(self, query: Tensor, key: Tensor, layer: int) -> Tensor | None:
@@ -72,3 +76,13 @@ class Policy:
         scores = quest.page_scores(query[:, -1], low, high)
         pages = quest.chosen_pages(scores, key.shape[0], config.budget, config.page)
         return quest.token_mask(pages, query.shape[0], key.shape[1], config.page)
+
+
+def _streams(config: SparseConfig, layers: int, kv_heads: int) -> Tensor | None:
+    """Which key-value heads stream."""
+    if "streaming_share" not in KNOBS[config.method]:
+        return None
+    if config.heads_file is None:
+        return torch.full((layers, kv_heads), config.method == "streaming")
+    scores = streaming.read_heads(Path(config.heads_file), layers, kv_heads)
+    return streaming.streaming_heads(scores, config.streaming_share)

@@ -1,6 +1,7 @@
 """Which key-value heads may stream: each is made to, alone, and what that costs is its score.
 
-``python -m coa.serving.sparse.profiler FOLDER`` writes the table of a model beside its weights, by passkeys.
+``python -m coa.serving.sparse.profiler FOLDER`` writes the table of a model beside its weights, by passkeys; with
+``--thresholds`` the one of `coa.serving.sparse.thresholds`.
 
 In place of DuoAttention's optimisation (arXiv 2410.10819, section 2.3), which trains a gate for each head on a GPU: the
 same question, whether answers that need far context survive, asked directly of each head.
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from coa.serving.sparse.config import SparseConfig
+from coa.serving.sparse.heads import write_rows
 from coa.serving.sparse.hf import sparse
 from coa.serving.sparse.policy import Policy
 
@@ -47,30 +49,33 @@ def head_scores(model: Any, loss: Callable[[], float], config: SparseConfig) -> 
     return costs / costs.max().clamp(min=1e-9)
 
 
-def write_heads(scores: Tensor, path: Path) -> None:
-    """Write a table as the published ones are: a line a layer, a number a key-value head."""
-    lines = ("\t".join(f"{score:.4f}" for score in row) for row in scores.tolist())
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Profile a model of transformers."""
     from coa.serving.sparse.passkeys import loss_over, passkeys
-    from coa.serving.vllm.profiles import HEADS_FILE
+    from coa.serving.sparse.thresholds import head_thresholds
+    from coa.serving.vllm.profiles import HEADS_FILE, THRESHOLDS_FILE
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tokens", type=int, default=4000, help="length of a prompt")
     parser.add_argument("--n", type=int, default=8, help="prompts")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, help=f"default: {HEADS_FILE} in the folder")
+    parser.add_argument("--thresholds", action="store_true", help="XAttention's threshold of each query head instead")
+    parser.add_argument("--block", type=int, default=SparseConfig.block, help="for thresholds")
+    parser.add_argument("--stride", type=int, default=SparseConfig.stride, help="for thresholds")
+    parser.add_argument("--out", type=Path, help=f"default: {HEADS_FILE} or {THRESHOLDS_FILE} in the folder")
     options = parser.parse_args(argv)
     transformers: Any = import_module("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(options.folder).to(options.device).eval()
     loss = loss_over(model, passkeys(tokenizer, n=options.n, tokens=options.tokens))
-    out = options.out or options.folder / HEADS_FILE
-    write_heads(head_scores(model, loss, SparseConfig()), out)
+    if options.thresholds:
+        config = SparseConfig(block=options.block, stride=options.stride, page=1)
+        out = options.out or options.folder / THRESHOLDS_FILE
+        write_rows(out, head_thresholds(model, loss, config).tolist(), f"block={config.block} stride={config.stride}")
+    else:
+        out = options.out or options.folder / HEADS_FILE
+        write_rows(out, head_scores(model, loss, SparseConfig()).tolist())
     sys.stdout.write(
         f"{out}\nPasskeys cost {loss():.3f} nats each, read in full: a model that cannot find them says nothing.\n"
     )

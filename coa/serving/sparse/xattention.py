@@ -114,12 +114,12 @@ def _sum_on_gpu(found: Tensor, products: Tensor, start: int, factor: float, grid
     )
 
 
-def select(scores: Tensor, tau: float, queries: int, keys: int, block: int) -> Tensor:
+def select(scores: Tensor, tau: float | Tensor, queries: int, keys: int, block: int) -> Tensor:
     """Which blocks are kept: forced ones first, then the best, while those kept so far hold less than ``tau``.
 
     Args:
         scores: (heads, query blocks, key blocks) from `block_scores`.
-        tau: Share of each row's total that must be held.
+        tau: Share of each row's total that must be held; a number for all heads, or one for each; 1 keeps everything.
         queries: Tokens that ask.
         keys: Tokens in all.
         block: Tokens a side.
@@ -129,18 +129,17 @@ def select(scores: Tensor, tau: float, queries: int, keys: int, block: int) -> T
     """
     allowed = blocks.causal(queries, keys, block, scores.device)
     always = blocks.forced(queries, keys, block, scores.device)
-    if tau >= 1:
-        return allowed.expand(scores.shape).clone()
+    share = torch.as_tensor(tau, dtype=scores.dtype, device=scores.device).expand(scores.shape[0])[:, None, None]
     held = (scores * always).sum(-1, keepdim=True)
     total = (scores * allowed).sum(-1, keepdim=True)
     free = scores.masked_fill(always | ~allowed, -1.0)
     best, order = free.sort(-1, descending=True)
     before = held + best.clamp(min=0).cumsum(-1) - best.clamp(min=0)
-    keep = (before < tau * total) & (best >= 0)
-    return torch.zeros_like(keep).scatter(-1, order, keep) | always
+    keep = (before < share * total) & (best >= 0)
+    return torch.zeros_like(keep).scatter(-1, order, keep) | always | (allowed & (share >= 1))
 
 
-def kept_blocks(query: Tensor, key: Tensor, *, tau: float = 0.9, block: int = 128, stride: int = 16) -> Tensor:
-    """The blocks that prefill attends to. Bool, (heads, query blocks, key blocks); shapes as `block_scores`."""
+def kept_blocks(query: Tensor, key: Tensor, *, tau: float | Tensor = 0.9, block: int = 128, stride: int = 16) -> Tensor:
+    """The blocks that prefill attends to. Bool, (heads, query blocks, key blocks); arguments as above."""
     scores = block_scores(query, key, block=block, stride=stride)
     return select(scores, tau, query.shape[1], key.shape[1], block)

@@ -9,11 +9,11 @@ import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coa.errors import MissingExtra, ProviderUnavailable, UsageError
+from coa.errors import MissingExtra, ProviderUnavailable
 from coa.serving.sparse.config import SparseConfig
 from coa.serving.vllm.arithmetic import preset
 from coa.serving.vllm.diagnosis import why
@@ -36,8 +36,9 @@ class Launch:
     Attributes:
         model: A model's folder, or its name on a hub.
         profile: A name in `coa.serving.vllm.profiles`.
-        settings: Of the profile's sparse method, in place of its own: ``tau``, ``stride``, ``budget``.
+        settings: Of the profile's sparse method, in place of its own, such as ``tau``.
         heads: A table of heads for the profiles that let some stream.
+        thresholds: A table of thresholds for the profiles with XAttention.
         name: What clients call the model; default is ``model`` itself.
         extra: More arguments for vLLM.
     """
@@ -49,6 +50,7 @@ class Launch:
     port: int = 8000
     wait: float = 900.0
     heads: Path | None = None
+    thresholds: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name: str | None = None
     extra: tuple[str, ...] = ()
@@ -58,12 +60,9 @@ class Launch:
         """The sparse method that the profile asks for.
 
         Raises:
-            UsageError: no such profile, a table of heads is missing, or a setting makes no sense.
+            UsageError: no such profile or setting of it, a table of heads is missing, or a setting makes no sense.
         """
-        config = sparse_for(self.profile, self.model, self.heads)
-        if config is None and self.settings:
-            raise UsageError(f"the profile {self.profile!r} has nothing to set", hint="Give a sparse --profile.")
-        return replace(config, **self.settings) if config is not None else None
+        return sparse_for(self.profile, self.model, self.heads, self.thresholds, self.settings)
 
     def command(self, found: Interpreter) -> list[str]:
         """What is run.
@@ -221,9 +220,9 @@ def _checked(launch: Launch) -> Findings:
     said = {"model": found.models[0], "prompt": "Good morning.", "max_tokens": 2, "temperature": 0}
     ask(launch.url, "/v1/completions", said, launch.key)
     found = probe(launch.url, launch.key)
-    if found.attention != sparse.method:
+    if found.attention != sparse.method or found.settings != sparse.settings:
         raise ProviderUnavailable(
-            f"the server computes {found.attention or 'dense'} attention instead of {sparse.method}",
+            f"the server computes {found.computes} attention instead of {sparse.method} ({sparse.settings})",
             hint="vLLM goes on dense when a backend does not register; its log says why.",
         )
     return found

@@ -19,7 +19,7 @@ KEY_VARIABLE = "VLLM_API_KEY"
 
 _SECONDS = 5.0
 _PATIENCE = 120.0
-_SPARSE = re.compile(r'^coa_sparse_attention_(calls|density)\{method="(\w+)"\} ([\d.e+-]+)$', re.MULTILINE)
+_SPARSE = re.compile(r"^coa_sparse_attention_(calls|density)\{([^}]*)\} ([\d.e+-]+)$", re.MULTILINE)
 _CACHE = re.compile(r"^vllm:cache_config_info\{([^}]*)\}", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _METRIC = re.compile(r"^vllm:prefix_cache_(queries|hits)(?:_total)?(?:\{[^}]*\})? ([\d.e+]+)$", re.MULTILINE)
@@ -36,6 +36,7 @@ class Findings:
             not say.
         prefix_queries: Prompt tokens looked up in the prefix cache so far, of which ``prefix_hits`` were there.
         attention: The sparse method that really ran, by the count of our plug-in; None where it never did.
+        settings: What that method goes by, as `SparseConfig.settings` says it.
         density: Share of the keys that it looked at.
     """
 
@@ -48,7 +49,13 @@ class Findings:
     caching: bool | None = None
     block: int | None = None
     attention: str | None = None
+    settings: str = ""
     density: float | None = None
+
+    @property
+    def computes(self) -> str:
+        """The attention that ran, for people."""
+        return f"{self.attention} ({self.settings})" if self.attention else "dense"
 
 
 def healthy(url: str) -> bool:
@@ -79,10 +86,10 @@ def probe(url: str, key: str | None = None) -> Findings:
     window = next((item["max_model_len"] for item in entries if isinstance(item.get("max_model_len"), int)), None)
     text = _optional(f"{root}/metrics")
     metrics = {name: float(value) for name, value in _METRIC.findall(text)}
-    sparse = {name: (method, float(value)) for name, method, value in _SPARSE.findall(text)}
+    sparse = {name: (dict(_LABEL.findall(labels)), float(value)) for name, labels, value in _SPARSE.findall(text)}
     described = _CACHE.search(text)
     cache = dict(_LABEL.findall(described[1])) if described else {}
-    method, calls = sparse.get("calls", ("none", 0.0))
+    ran, calls = sparse.get("calls", ({}, 0.0))
     version = _optional(f"{root}/version")
     return Findings(
         url=root,
@@ -93,7 +100,8 @@ def probe(url: str, key: str | None = None) -> Findings:
         prefix_hits=metrics.get("hits"),
         caching=_caching(cache),
         block=int(cache["block_size"]) if cache.get("block_size", "").isdigit() else None,
-        attention=method if calls else None,
+        attention=ran.get("method") if calls else None,
+        settings=ran.get("settings", "") if calls else "",
         density=sparse["density"][1] if calls and "density" in sparse else None,
     )
 

@@ -36,7 +36,7 @@ class SparseCPUImpl(CPUAttentionBackendImpl):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         layers = get_current_vllm_config().model_config.hf_config.num_hidden_layers
-        self.paged = PagedInDouble(layers, self.num_kv_heads, self.head_size, self.scale)
+        self.paged = PagedInDouble(layers, self.num_heads, self.num_kv_heads, self.head_size, self.scale)
 
     def do_kv_cache_update(
         self, layer: torch.nn.Module, key: Tensor, value: Tensor, kv_cache: Tensor, slot_mapping: Tensor

@@ -45,7 +45,7 @@ class SparseFlashImpl(FlashAttentionImpl):
         if self.kv_cache_dtype.startswith("fp8"):
             raise UsageError("sparse attention reads no cache in 8 bits", hint="Leave --kv-cache-dtype out.")
         layers = get_current_vllm_config().model_config.hf_config.num_hidden_layers
-        self.paged = PagedOnGpu(layers, self.num_kv_heads, self.head_size, self.scale)
+        self.paged = PagedOnGpu(layers, self.num_heads, self.num_kv_heads, self.head_size, self.scale)
 
     def forward(
         self,
@@ -102,7 +102,7 @@ class PagedOnGpu(Paged):
         config, (heads, queries, _), keys = self.policy.config, query.shape, key.shape[1]
         if config.method in ("xattention", "lserve") and not short:
             scores = xattention.block_scores(query, key, block=config.block, stride=config.stride, scale=self.scale)
-            kept = xattention.select(scores, config.tau, queries, keys, config.block)
+            kept = xattention.select(scores, self.policy.tau(layer), queries, keys, config.block)
         else:
             kept = blocks.causal(queries, keys, config.block, query.device).expand(heads, -1, -1)
         if self.policy.streams is None:

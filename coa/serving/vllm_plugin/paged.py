@@ -18,10 +18,10 @@ from coa.serving.vllm_plugin.report import Report
 class Paged:
     """Attention over a paged cache of (blocks, key-value heads, block size, 2 x head size), keys before values."""
 
-    def __init__(self, layers: int, kv_heads: int, head_size: int, scale: float) -> None:
+    def __init__(self, layers: int, heads: int, kv_heads: int, head_size: int, scale: float) -> None:
         config = SparseConfig.from_json(os.environ[CONFIG_VARIABLE])
-        self.policy = Policy.of(config, layers, kv_heads)
-        self.report = Report(config.method, os.environ.get(REPORT_VARIABLE))
+        self.policy = Policy.of(config, layers, heads, kv_heads)
+        self.report = Report(config, os.environ.get(REPORT_VARIABLE))
         self.head_size, self.scale = head_size, scale
 
     def forward(self, layer: Any, query: Tensor, kv_cache: Tensor, metadata: Any, output: Tensor) -> None:

@@ -9,14 +9,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-METRIC = "coa_sparse_attention_calls"
+from coa.serving.sparse.config import SparseConfig
+
+METRICS = "coa_sparse_attention"
 
 
 class Report:
     """Counts of one worker, written at the first call and now and then."""
 
-    def __init__(self, method: str, path: str | None) -> None:
-        self.method, self.path = method, Path(path) if path else None
+    def __init__(self, config: SparseConfig, path: str | None) -> None:
+        self.config, self.path = config, Path(path) if path else None
         self.calls = self.kept = self.allowed = 0
 
     def add(self, kept: int, allowed: int) -> None:
@@ -29,9 +31,10 @@ class Report:
             part.replace(self.path)
 
     def state(self) -> dict[str, Any]:
-        """The counts, and the share of pairs that were looked at."""
+        """The counts, the share of pairs that were looked at, and by which settings."""
         density = self.kept / self.allowed if self.allowed else 1.0
-        return {"method": self.method, "calls": self.calls, "density": density}
+        config = self.config
+        return {"method": config.method, "settings": config.settings, "calls": self.calls, "density": density}
 
 
 def read(path: str | Path | None) -> dict[str, Any] | None:
@@ -50,12 +53,11 @@ class _Collector:
 
     def collect(self) -> Iterator[Any]:
         core: Any = import_module("prometheus_client.core")
-        found = read(self.path) or {"method": "none", "calls": 0, "density": 1.0}
-        calls = core.GaugeMetricFamily(METRIC, "Calls of sparse attention.", labels=["method"])
-        calls.add_metric([found["method"]], found["calls"])
-        density = core.GaugeMetricFamily("coa_sparse_attention_density", "Share of keys seen.", labels=["method"])
-        density.add_metric([found["method"]], found["density"])
-        yield from (calls, density)
+        found = read(self.path) or {"method": "none", "settings": "", "calls": 0, "density": 1.0}
+        for name, what in (("calls", "Calls of sparse attention."), ("density", "Share of keys seen.")):
+            gauge = core.GaugeMetricFamily(f"{METRICS}_{name}", what, labels=["method", "settings"])
+            gauge.add_metric([found["method"], found["settings"]], found[name])
+            yield gauge
 
 
 def show_in_metrics() -> None:
@@ -63,5 +65,5 @@ def show_in_metrics() -> None:
     from coa.serving.vllm_plugin import REPORT_VARIABLE
 
     registry: Any = import_module("prometheus_client").REGISTRY
-    if METRIC not in registry._names_to_collectors:
+    if f"{METRICS}_calls" not in registry._names_to_collectors:
         registry.register(_Collector(os.environ.get(REPORT_VARIABLE)))

@@ -1,8 +1,11 @@
 """The same masks in transformers and in FlexAttention as in the dense reference."""
 
+# pyright: basic
+
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +15,13 @@ pytestmark = pytest.mark.slow
 
 from coa.serving.sparse import blocks, flex, reference, streaming, xattention  # noqa: E402
 from coa.serving.sparse.config import SparseConfig  # noqa: E402
+from coa.serving.sparse.heads import write_rows  # noqa: E402
 from coa.serving.sparse.hf import sparse  # noqa: E402
-from coa.serving.sparse.profiler import head_scores, main, write_heads  # noqa: E402
+from coa.serving.sparse.profiler import head_scores, main  # noqa: E402
 from coa.serving.vllm import tiny  # noqa: E402
 from coa.serving.vllm.profiles import HEADS_FILE  # noqa: E402
 
-SMALL = {"block": 32, "stride": 8, "sink": 16, "recent": 64, "budget": 64, "dense_layers": 0}
+SMALL: dict[str, Any] = {"block": 32, "stride": 8, "sink": 16, "recent": 64, "budget": 64, "dense_layers": 0}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +101,7 @@ def test_a_profiler_finds_the_heads_that_carry_far_context(model, ids, tmp_path:
         with torch.no_grad():
             muted.weight.copy_(kept)
     assert scores[1, 0] == 0 and scores.max() == 1 and (scores > 0).sum() >= 6
-    write_heads(scores, tmp_path / "heads.tsv")
+    write_rows(tmp_path / "heads.tsv", scores.tolist())
     assert torch.allclose(streaming.read_heads(tmp_path / "heads.tsv", 4, 2), scores, atol=1e-4)
 
 
