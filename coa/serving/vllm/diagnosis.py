@@ -8,7 +8,8 @@ from pathlib import Path
 from coa.errors import CoaError, ModelError, ProviderUnavailable, UsageError
 
 _LAST_LINES = 8
-_RAISED = re.compile(r"(?:^|[ :.])(\w*(?:Error|Exception): (?!Engine core init|Worker failed).{1,300})", re.MULTILINE)
+_CONSEQUENCE = "(?:Engine core init|Worker failed|WorkerProc init)"
+_RAISED = re.compile(rf"(?:^|[ :.])(\w*(?:Error|Exception): (?!{_CONSEQUENCE}).{{1,300}})", re.MULTILINE)
 _LAST_BYTES = 200_000
 _NEAR = 300
 
@@ -28,7 +29,7 @@ _CAUSES: tuple[tuple[str, type[CoaError], str, str], ...] = (
         "What stands behind -- is for vLLM: see its --help. If you gave nothing there, this vLLM is too old.",
     ),
     (
-        r"(?P<what>the table of heads .{1,300}key-value heads)",
+        r"(?P<what>the table of heads .{1,300} layers of \d+ heads)",
         UsageError,
         "{what}",
         "Use the table of this very model, or make one with the profiler.",
@@ -75,14 +76,16 @@ def why(code: int | None, log: Path, *, was_ready: bool = False) -> CoaError:
         was_ready: Whether it had been ready before.
     """
     text = _end_of(log)
-    lines = "\n".join([*_raised(text), *text.splitlines()[-_LAST_LINES:]])
+    raised = _raised(text)
+    lines = "\n".join([*raised, *text.splitlines()[-_LAST_LINES:]])
     when = "" if was_ready else " before it was ready"
     happened = "vLLM was not ready in time" if code is None else f"vLLM ended with code {code}{when}"
     for pattern, kind, meaning, mend in _CAUSES:
         if found := re.search(pattern, text):
             meant = meaning.format(**found.groupdict())
             return kind(f"{happened}: {meant}\n{_line(text, found)}", hint=f"{mend} The whole log is in {log}.")
-    if code == -9:
+    # One of its processes is gone, and none had anything to say: Linux ends a program like that when memory runs out.
+    if code == -9 or (not raised and re.search(rf"Error: {_CONSEQUENCE}|Exception: {_CONSEQUENCE}", text)):
         return ModelError(f"{happened}, killed, perhaps for want of memory:\n{lines}", hint=_LESS)
     return ProviderUnavailable(f"{happened}:\n{lines}", hint=f"The whole log is in {log}.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from coa.errors import UsageError
+from coa.errors import ModelError, UsageError
 from coa.serving.sparse.config import SparseConfig
 from coa.serving.sparse.heads import read_rows
 from coa.serving.vllm.arithmetic import architecture_of
@@ -17,15 +17,26 @@ CPU_HEAD_SIZES = frozenset({32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512})
 
 
 def check_interpreter(found: Interpreter, sparse: SparseConfig | None) -> None:
-    """Whether that vLLM can run the method.
+    """Whether that vLLM can run here, and run the method.
 
     Raises:
-        UsageError: our plug-in was written against another version.
+        ModelError: it finds no device that it was built for.
+        UsageError: our plug-in was written against another version, or for other devices.
     """
+    if found.device == "":
+        raise ModelError(
+            f"the vLLM of {found.python} finds no GPU, or other device that it was built for",
+            hint="nvidia-smi shows GPU and driver; COA_VLLM_PYTHON may name a Python with a build for processors.",
+        )
     if sparse is not None and found.version and not f"{found.version}.".startswith(f"{WRITTEN_AGAINST}."):
         raise UsageError(
             f"{found.python} has vLLM {found.version}; sparse attention needs {WRITTEN_AGAINST}",
             hint=f"pip install 'vllm=={WRITTEN_AGAINST}.*', or leave the profile out: dense runs with any version.",
+        )
+    if sparse is not None and found.device not in (None, "cpu", "cuda"):
+        raise UsageError(
+            f"that vLLM runs on {found.device!r}; sparse attention needs CUDA or a processor",
+            hint="Leave the profile out.",
         )
 
 
@@ -53,6 +64,8 @@ def check_model(model: str, found: Interpreter, sparse: SparseConfig | None) -> 
         )
     if sparse is not None and sparse.heads_file is not None:
         read_rows(Path(sparse.heads_file), shape.layers, shape.kv_heads)
+    if sparse is not None and sparse.thresholds_file is not None:
+        read_rows(Path(sparse.thresholds_file), shape.layers, shape.heads)
 
 
 def check_port(host: str, port: int) -> None:

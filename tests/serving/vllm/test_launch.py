@@ -162,7 +162,7 @@ def test_a_sparse_profile_wants_the_plug_in_beside_vllm(python: str, port: int, 
         launch.command(Interpreter(python=python))
     there = Interpreter(python=python, plugin=True)
     assert launch.command(there)[-3:] == ["--attention-backend", "COA_SPARSE", "--enforce-eager"]
-    assert "--attention-backend" not in launch.command(Interpreter(python=python, plugin=True, cpu=True))
+    assert "--attention-backend" not in launch.command(Interpreter(python=python, plugin=True, device="cpu"))
     with (
         pytest.raises(ProviderUnavailable, match="dense attention instead of xattention"),
         running(Launch(model="tiny", port=port, profile="xattention", wait=30), tmp_path / "log", found=there),
@@ -185,7 +185,13 @@ def test_the_knobs_of_a_profile_reach_the_workers():
     launch = Launch(model="tiny", profile="xattention", settings={"tau": 0.95, "stride": 4})
     config = SparseConfig.from_json(launch.environment(Interpreter(python="python"), Path("r"))[CONFIG_VARIABLE])
     assert (config.method, config.tau, config.stride, config.budget) == ("xattention", 0.95, 4, 4096)
-    for profile, wrong in (("dense", {"tau": 0.9}), ("xattention", {"tau": 1.5}), ("xattention", {"stride": 7})):
+    for profile, wrong in (
+        ("dense", {"tau": 0.9}),
+        ("xattention", {"tau": 1.5}),
+        ("xattention", {"stride": 7}),
+        ("quest", {"tau": 0.9}),
+        ("streaming", {"streaming_share": 0.25}),
+    ):
         with pytest.raises(UsageError):
             Launch(model="tiny", profile=profile, settings=wrong).command(Interpreter(python="python", plugin=True))
     wrong_option = CliRunner().invoke(app, ["vllm", "m", "--profile", "quest", "--budget", "0", "--dry-run"])
@@ -204,7 +210,7 @@ def test_models_that_cannot_run_are_found_before_anything_starts(tmp_path: Path)
     pytest.importorskip("tokenizers")
     pytest.importorskip("safetensors")
     folder = tiny.make(tmp_path / "model")
-    cpu = Interpreter(python="python", cpu=True)
+    cpu = Interpreter(python="python", device="cpu")
     check_model(str(folder), cpu, SparseConfig(method="lserve", heads_file=str(folder / HEADS_FILE)))
     (tmp_path / "other.tsv").write_text("1 0\n1 0\n")
     with pytest.raises(UsageError, match="2 x 2, the model has 4 layers"):
@@ -233,7 +239,7 @@ def test_models_that_cannot_run_are_found_before_anything_starts(tmp_path: Path)
         ("ValueError: No available memory for the cache blocks.", ModelError, "no room for the KV cache"),
         ("ValueError: Selected backend is not valid. Reason: ['head_size not supported']", UsageError, "size of the"),
         (
-            "coa.errors.UsageError: the table of heads 'h.tsv' is 2 x 2, the model has 4 layers of 2 key-value heads",
+            "coa.errors.UsageError: the table of heads 'h.tsv' is 2 x 2, the model has 4 layers of 2 heads",
             UsageError,
             "is 2 x 2, the model has 4 layers",
         ),
@@ -253,6 +259,15 @@ def test_of_an_unknown_failure_the_first_error_is_shown_not_the_last(tmp_path: P
     end = "RuntimeError: Engine core initialization failed. See root cause above.\n" + "  warning\n" * 20
     log.write_text(f"INFO\nERROR [core.py:1] KeyError: 'rope_kind'\n{end}")
     assert "KeyError: 'rope_kind'" in why(1, log).message
+
+
+def test_a_part_that_ended_without_a_word_was_killed(tmp_path: Path):
+    log = tmp_path / "log"
+    end = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
+    log.write_text(f"INFO\n{end}\n")
+    assert type(why(1, log)) is ModelError and "killed, perhaps for want of memory" in why(1, log).message
+    log.write_text(f"ERROR [core.py:1] KeyError: 'rope_kind'\n{end}\n")
+    assert type(why(1, log)) is ProviderUnavailable
 
 
 def test_a_server_that_dies_later_ends_the_command(python: str, port: int, tmp_path: Path):
