@@ -1,13 +1,16 @@
-"""One real server for all tests that want one: starting it takes minutes."""
+"""One real server for all tests that want one, and one engine for all that look inside: starting takes a minute."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from coa.serving.vllm.launch import Running
+from coa.testing.reader import folder
+from tests.serving.vllm.real import WINDOW, serve
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +23,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def vllm_server(tiny_model: Path) -> Iterator[Running]:
-    """A real vLLM with the tiny model under the name ``tiny``. The last test of the run, `test_restart`, stops it."""
-    from tests.serving.vllm.real import serve
+def started() -> Iterator[Callable[[], Running]]:
+    """Gives the server that serves the reader: one for the whole run, unless a test stops it."""
+    with ExitStack() as servers:
+        running: list[Running] = []
 
-    with serve(tiny_model) as server:
+        def server() -> Running:
+            if not running or running[-1].process.poll() is not None:
+                length = ("--max-model-len", str(WINDOW))
+                running.append(servers.enter_context(serve(folder(), name="reader", extra=length)))
+            return running[-1]
+
         yield server
+
+
+@pytest.fixture
+def vllm_server(started: Callable[[], Running]) -> Running:
+    """A real vLLM, dense, with the reader under the name ``reader``."""
+    return started()

@@ -1,7 +1,12 @@
-"""Run by vLLM's own interpreter: log-probabilities of one prompt and its reply, under stock attention or each method.
+"""Run by vLLM's own interpreter: log-probabilities of one prompt and its reply, under stock attention and each method.
 
 python inside.py MODEL OUT [NAME=CONFIG-JSON ...]
+
+One engine, started with our plug-in. For stock attention its layers are given back the class that vLLM itself would
+have put there: pages, metadata and all around them are the same.
 """
+
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 
 import gc
 import json
@@ -45,11 +50,7 @@ def main() -> None:
         done = llm.generate([TokensPrompt(prompt_token_ids=IDS)], plain)[0]
         return done.num_cached_tokens, [next(iter(entry.values())).logprob for entry in done.outputs[0].logprobs]
 
-    found = (
-        {"stock": measured()}
-        if not methods
-        else {name: under(config, measured) for name, config in map(parted, methods)}
-    )
+    found = {"stock": stock(measured)} | {name: under(config, measured) for name, config in map(parted, methods)}
     Path(out).write_text(json.dumps(found))
 
 
@@ -58,22 +59,43 @@ def parted(argument: str) -> tuple[str, str]:
     return name, config
 
 
-def under(config: str, measured):
-    """The same model with another policy in each of its layers."""
-    from coa.serving.sparse.config import SparseConfig
-    from coa.serving.sparse.policy import Policy
+def layers(kind: type) -> list:
+    """What computes attention in each layer of the engine."""
+    gc.unfreeze()  # vLLM hides what it has made from the collector.
+    return [thing for thing in gc.get_objects() if type(thing) is kind]
+
+
+def stock(measured):
+    """The same engine with vLLM's own attention."""
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackendImpl
+
     from coa.serving.vllm_plugin.cpu import SparseCPUImpl
 
-    gc.unfreeze()  # vLLM hides what it has made from the collector.
-    layers = [thing for thing in gc.get_objects() if type(thing) is SparseCPUImpl]
-    policy = Policy.of(SparseConfig.from_json(config), len(layers), layers[0].num_kv_heads)
-    layers = [layer.paged for layer in layers]
-    for layer in layers:
-        layer.policy = policy
-        layer.report.kept = layer.report.allowed = 0
+    ours = layers(SparseCPUImpl)
+    calls = [layer.paged.report.calls for layer in ours]
+    for layer in ours:
+        layer.__class__ = CPUAttentionBackendImpl
     found = measured()
-    found["density"] = sum(layer.report.kept for layer in layers) / sum(layer.report.allowed for layer in layers)
+    assert ours and calls == [layer.paged.report.calls for layer in ours], "ours was asked"
+    for layer in ours:
+        layer.__class__ = SparseCPUImpl
     return found
+
+
+def under(config: str, measured):
+    """The same engine, each layer bound anew, as a worker does it, to what the environment says."""
+    from coa.serving.vllm_plugin import CONFIG_VARIABLE
+    from coa.serving.vllm_plugin.cpu import PagedInDouble, SparseCPUImpl
+
+    ours = layers(SparseCPUImpl)
+    os.environ[CONFIG_VARIABLE] = config
+    for layer in ours:
+        layer.paged = PagedInDouble(len(ours), layer.num_heads, layer.num_kv_heads, layer.head_size, layer.scale)
+    found = measured()
+    reports = [layer.paged.report for layer in ours]
+    ran = {(report.state()["method"], report.state()["settings"]) for report in reports}
+    density = sum(report.kept for report in reports) / sum(report.allowed for report in reports)
+    return found | {"density": density, "ran": sorted(ran)}
 
 
 if __name__ == "__main__":

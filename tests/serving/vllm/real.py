@@ -5,40 +5,60 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import coa
 from coa.errors import MissingExtra
-from coa.serving.vllm.interpreter import PYTHON_VARIABLE, interpreter
+from coa.serving.vllm.interpreter import PYTHON_VARIABLE, Interpreter, interpreter
 from coa.serving.vllm.launch import Launch, Running, running
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+WINDOW = 8192
+"""Tokens that the shared server takes."""
 PYTHON = os.environ.get(PYTHON_VARIABLE)
 """Read when this is imported: the tests' own environment has no such variable."""
 
 
-@contextmanager
-def serve(
-    model: Path, *, profile: str = "dense", name: str = "tiny", port: int | None = None, extra: tuple[str, ...] = ()
-) -> Iterator[Running]:
-    """Serve a model's folder until the block ends: 32-bit floats, two gigabytes, one to three minutes to start."""
+def real_vllm() -> Interpreter:
+    """The vLLM that ``COA_VLLM_PYTHON`` names; without one the test is skipped."""
     if PYTHON is None:
         pytest.skip(f"{PYTHON_VARIABLE} names no interpreter that has vLLM")
     try:
-        found = interpreter({PYTHON_VARIABLE: PYTHON})
+        return _asked(PYTHON)
     except MissingExtra as error:
         pytest.skip(error.message)
+
+
+@cache
+def _asked(python: str) -> Interpreter:
+    return interpreter({PYTHON_VARIABLE: python})
+
+
+@contextmanager
+def serve(model: Path, *, port: int | None = None, extra: tuple[str, ...] = (), **more: Any) -> Generator[Running]:
+    """Serve a model's folder until the block ends: 32-bit floats, two gigabytes, one to three minutes to start."""
+    found = real_vllm()
     told = ("--dtype", "float32", *extra)
-    launch = Launch(model=str(model), profile=profile, port=port or free_port(), name=name, wait=420, extra=told)
+    launch = Launch(model=str(model), port=port or free_port(), wait=420, extra=told, **more)
+    with ExitStack() as server:
+        with offline():
+            ready = server.enter_context(running(launch, Path(tempfile.mkdtemp()) / "vllm.log", found=found))
+        yield ready
+
+
+@contextmanager
+def offline() -> Generator[None]:
+    """What is started until the block ends asks nobody on the network."""
     before = dict(os.environ)
     os.environ.update(OFFLINE)
     try:
-        with running(launch, Path(tempfile.mkdtemp()) / "vllm.log", found=found) as server:
-            yield server
+        yield
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -51,7 +71,7 @@ def free_port() -> int:
 
 
 def accounted(answer: coa.Answer) -> None:
-    """All parts were read, or it is said which were not: a random model may talk until it is cut."""
+    """All parts were read, or it is said which were not: such a model may talk until it is cut."""
     coverage = answer.coverage
     assert coverage.chunks > 3 and (answer.status == "complete") == (not coverage.failed)
     assert 0 < coverage.read <= coverage.chunks and (coverage.read == coverage.chunks) == (not coverage.failed)

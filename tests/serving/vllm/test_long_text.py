@@ -1,4 +1,4 @@
-"""A text written by a real vLLM with a tiny random model: its words are noise; plan, journal and files are not."""
+"""A text written by a real vLLM with a model that cannot write: its words are noise; plan and files are not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAF, LEAVES = 400, 4
 
 
 def plan_of(words: int) -> Outline:
-    """Chapters of four sections; a random model could not plan them."""
+    """Chapters of four sections; such a model could not plan them."""
     chapters = [
         {
             "id": str(c),
@@ -41,7 +41,7 @@ def plan_of(words: int) -> Outline:
 async def written(server: Running, folder: Path, words: int):
     """The text, and the same command once more."""
     outline = plan_of(words)
-    settings = Settings(model="vllm:tiny", base_url=f"{server.found.url}/v1", run_dir=folder, concurrency=16)
+    settings = Settings(model="vllm:reader", base_url=f"{server.found.url}/v1", run_dir=folder, concurrency=16)
     options = WriteOptions(words=outline.words, outline=outline, parallel=8)
     first = await write(outline.brief, settings, options)
     return outline, first, await write(outline.brief, settings, options)

@@ -11,23 +11,47 @@ from typing import Any
 
 import pytest
 
-from coa.errors import MissingExtra
 from coa.serving.sparse.config import SparseConfig
-from coa.serving.vllm.interpreter import PYTHON_VARIABLE, interpreter
+from coa.serving.sparse.heads import write_rows
+from coa.serving.vllm.interpreter import Interpreter
+from coa.serving.vllm.launch import Launch
+from coa.serving.vllm.profiles import HEADS_FILE
+from coa.serving.vllm.tiny import HEADS, LAYERS
 from coa.serving.vllm_plugin import CONFIG_VARIABLE
-from tests.serving.vllm.real import OFFLINE, PYTHON
+from tests.serving.vllm.real import OFFLINE, real_vllm
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(900)]
 
 SMALL = SparseConfig(tau=0.7, block=64, stride=8, sink=64, recent=128, budget=128, dense_layers=0)
-EXACT = ("dense", "tau_1", "no_head_streams", "whole_budget")
+EXACT = ("dense", "tau_1", "every_tau_1", "no_head_streams", "whole_budget")
 
 
-def methods(heads: Path) -> dict[str, SparseConfig]:
+KNOBS: dict[str, dict[str, float]] = {
+    "xattention": {"tau": 0.5, "stride": 8},
+    "streaming": {"recent": 100, "streaming_share": 0.75},
+    "quest": {"budget": 64},
+    "lserve": {"tau": 0.5, "stride": 8, "budget": 64, "recent": 100, "streaming_share": 0.75},
+}
+"""Every option of `coa vllm` that sets something of a profile, away from its default."""
+
+
+def told(model: Path, profile: str, settings: dict[str, float]) -> SparseConfig:
+    """What the launcher leaves in the environment of a server."""
+    launch = Launch(model=str(model), profile=profile, settings=settings)
+    return SparseConfig.from_json(launch.environment(Interpreter(python="python"), Path("report"))[CONFIG_VARIABLE])
+
+
+def methods(model: Path) -> dict[str, SparseConfig]:
+    heads = model / HEADS_FILE
     table = {"heads_file": str(heads)}
+    for name, taus in (("every_tau_1", [1.0] * HEADS), ("one_tau_1", [1.0, *[0.3] * (HEADS - 1)])):
+        write_rows(model / f"{name}.tsv", [taus] * LAYERS)
     return {
         "dense": SparseConfig(),
         "tau_1": replace(SMALL, method="xattention", tau=1.0),
+        "every_tau_1": replace(SMALL, method="xattention", thresholds_file=str(model / "every_tau_1.tsv")),
+        "one_tau_1": replace(SMALL, method="xattention", tau=0.3, thresholds_file=str(model / "one_tau_1.tsv")),
+        "no_tau_1": replace(SMALL, method="xattention", tau=0.3),
         "no_head_streams": replace(SMALL, method="streaming", streaming_share=0.0, **table),
         "whole_budget": replace(SMALL, method="quest", budget=4096),
         "xattention": replace(SMALL, method="xattention"),
@@ -35,32 +59,26 @@ def methods(heads: Path) -> dict[str, SparseConfig]:
         "quest": replace(SMALL, method="quest"),
         "lserve": replace(SMALL, method="lserve", **table),
         "crooked": replace(SMALL, method="xattention", block=96),
+        **{f"{profile} as it is": told(model, profile, {}) for profile in KNOBS},
+        **{f"{profile} turned": told(model, profile, settings) for profile, settings in KNOBS.items()},
     }
 
 
 @pytest.fixture(scope="module")
 def measured(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Log-probabilities under stock attention and under each method, each from a vLLM in a process of its own."""
-    if PYTHON is None:
-        pytest.skip(f"{PYTHON_VARIABLE} names no interpreter that has vLLM")
-    try:
-        found = interpreter({PYTHON_VARIABLE: PYTHON})
-    except MissingExtra as error:
-        pytest.skip(error.message)
+    """Log-probabilities under stock attention and under each method, all from one engine."""
+    found = real_vllm()
     if not (found.cpu and found.plugin):
         pytest.skip("the vLLM there is not the build for processors, or our plug-in is not installed beside it")
-    folder = tmp_path_factory.mktemp("inside")
     script = Path(__file__).with_name("inside.py")
 
-    def run(name: str, env: dict[str, str], *arguments: str) -> dict[str, Any]:
-        out = folder / name
-        command = [found.python, str(script), str(tiny_model), str(out), *arguments]
-        done = subprocess.run(command, env=os.environ | OFFLINE | env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(out.read_text())
-
-    given = [f"{name}={config.to_json()}" for name, config in methods(tiny_model / "full_attention_heads.tsv").items()]
-    return run("stock", {}) | run("ours", {CONFIG_VARIABLE: SparseConfig().to_json()}, *given)
+    given = [f"{name}={config.to_json()}" for name, config in methods(tiny_model).items()]
+    out = tmp_path_factory.mktemp("inside") / "found"
+    command = [found.python, str(script), str(tiny_model), str(out), *given]
+    env = os.environ | OFFLINE | {CONFIG_VARIABLE: SparseConfig().to_json()}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(out.read_text())
 
 
 def apart(one: list[float], other: list[float]) -> list[float]:
@@ -78,6 +96,25 @@ def test_a_method_that_skips_nothing_is_stock_attention(measured: dict[str, dict
 def test_a_sparse_method_skips_and_it_shows(measured: dict[str, dict[str, Any]], name: str):
     assert measured[name]["density"] < 1.0
     assert max(apart(measured[name]["reply"], measured["stock"]["reply"])) > 1e-3
+
+
+@pytest.mark.parametrize("profile", KNOBS)
+def test_every_knob_of_a_profile_reaches_what_runs_and_changes_it(measured: dict[str, dict[str, Any]], profile: str):
+    plain, turned = measured[f"{profile} as it is"], measured[f"{profile} turned"]
+    ((method, settings),) = turned["ran"]
+    assert method == profile == plain["ran"][0][0]
+    assert {f"{name}={value}" for name, value in KNOBS[profile].items()} == set(settings.split()) - set(
+        plain["ran"][0][1].split()
+    )
+    assert turned["density"] < plain["density"]
+    assert max(apart(turned["reply"], plain["reply"])) > 1e-3
+
+
+def test_a_threshold_of_its_own_opens_one_head_in_each_layer(measured: dict[str, dict[str, Any]]):
+    some, none = measured["one_tau_1"], measured["no_tau_1"]
+    opened = (some["density"] - none["density"]) / (1 - none["density"])
+    assert 0.5 / HEADS < opened < 2 / HEADS and some["ran"] == [["xattention", "tau=one_tau_1.tsv stride=8 block=64"]]
+    assert max(apart(some["prompt"], none["prompt"])) > 1e-3
 
 
 def test_streaming_first_differs_where_the_window_leaves_the_sinks(measured: dict[str, dict[str, Any]]):

@@ -1,9 +1,10 @@
-"""Against a real vLLM server with a tiny random model: what it says is noise, how it says it is not."""
+"""Against a real vLLM server with a small model: what it says of other texts is noise, how it says it is not."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -20,11 +21,10 @@ from coa.serving.scoring import ScoringModel
 from coa.serving.vllm.interpreter import Interpreter
 from coa.serving.vllm.launch import Launch, Running, running
 from coa.serving.vllm.probe import Findings, probe
-from tests.serving.vllm.real import accounted
+from coa.testing.reader import folder
+from tests.serving.vllm.real import WINDOW, accounted
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(600)]
-
-WINDOW = 8192
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def server(vllm_server: Running) -> Findings:
 
 @pytest.fixture
 def settings(server: Findings) -> coa.Settings:
-    return coa.Settings(model="vllm:tiny", base_url=f"{server.url}/v1")
+    return coa.Settings(model="vllm:reader", base_url=f"{server.url}/v1")
 
 
 def request(text: str, *, max_tokens: int = 40) -> Request:
@@ -50,7 +50,7 @@ async def complete(settings: coa.Settings, *requests: Request):
 
 
 def test_the_server_says_what_it_is(server: Findings):
-    assert server.models == ("tiny",) and server.window == WINDOW
+    assert server.models == ("reader",) and server.window == WINDOW
     assert server.version is not None and server.version.startswith("0.")
     assert server.attention is None
     done = CliRunner().invoke(app, ["vllm", "--check", server.url])
@@ -93,7 +93,7 @@ async def test_the_other_ways_of_asking_for_too_much_are_overflows_too(settings:
 
 
 async def test_both_ways_of_scoring_agree_and_the_cheaper_one_is_taken(settings: coa.Settings):
-    sentences = [f"Boat {i * 7} left for pier {i * 3} in the rain." for i in range(150)]
+    sentences = [f"Boat {i * 7} left for pier {i * 3} in the rain." for i in range(240)]
     answer = Message(role="assistant", content="Boat 21 — in the rain.")
 
     def scored(left_out: int) -> Request:
@@ -104,12 +104,12 @@ async def test_both_ways_of_scoring_agree_and_the_cheaper_one_is_taken(settings:
     assert isinstance(model, OpenAIModel)
     cheaper, whole = ScoringModel(model), ChatEchoModel(model)
     try:
-        for left_out in (149, 140, 75, 0):
+        for left_out in (239, 230, 120, 0):
             ours, truth = await cheaper.complete(scored(left_out)), await whole.complete(scored(left_out))
             said, true = json.loads(ours.text), json.loads(truth.text)
             assert said["offsets"] == true["offsets"] and said["logprobs"] == pytest.approx(true["logprobs"], abs=1e-3)
             assert truth.cached_tokens == 0 and ours.prompt_tokens == truth.prompt_tokens
-            assert (ours.cached_tokens > 1000) == (left_out in (140, 75))
+            assert (ours.cached_tokens > 1000) == (left_out in (230, 120))
     finally:
         await model.close()
     assert cheaper.calls == {"whole": 2, "cached": 2}, "the first, and one that shares no beginning, are read whole"
@@ -122,9 +122,9 @@ def test_a_trace_is_exact(settings: coa.Settings, root: Path):
     assert found.kind == "logprobs" and found.usage.calls > 10
 
 
-def test_a_port_that_a_server_has_is_refused_before_anything_starts(server: Findings, tiny_model: Path, tmp_path: Path):
+def test_a_port_that_a_server_has_is_refused_before_anything_starts(server: Findings, tmp_path: Path):
     port = int(server.url.rpartition(":")[2])
-    launch = Launch(model=str(tiny_model), port=port)
+    launch = Launch(model=str(folder()), port=port)
     with (
         pytest.raises(UsageError, match="cannot be listened on"),
         running(launch, tmp_path / "log", found=Interpreter(python="none")),
@@ -148,7 +148,7 @@ async def test_a_reply_that_vllm_clamped_is_never_taken_for_whole(settings: coa.
 
 def test_a_chain_runs_through_it_and_reports_what_the_cache_served(settings: coa.Settings, root: Path):
     document = root / "examples" / "documents" / "lighthouse_log.txt"
-    options = {"model": settings.model, "base_url": settings.base_url, "window": 4096}
+    options: dict[str, Any] = {"model": settings.model, "base_url": settings.base_url, "window": 4096}
     summary = coa.summarize(document, **options)
     accounted(summary)
     asked = coa.ask(document, "Who keeps the light?", **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,35 +11,28 @@ pytest.importorskip("transformers", reason="needs transformers: the full test ru
 
 from coa import aio
 from coa.serving.vllm.launch import Running
-from coa.testing.reader import folder, load
+from coa.testing.reader import load
 from coa.testing.reader.documents import PLAIN
 from coa.testing.reader.measures import questions
 from coa.testing.reader.reading import Reading
 from coa.testing.reader.served import same_text
-from tests.serving.vllm.real import serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore")]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with serve(folder(), name="reader", extra=("--max-model-len", "4096")) as running:
-        yield running
-
-
-def test_vllm_says_what_transformers_says(server: Running) -> None:
-    same, asked = same_text(Reading(*load()), 40, base_url=f"{server.found.url}/v1")
+def test_vllm_says_what_transformers_says(vllm_server: Running) -> None:
+    same, asked = same_text(Reading(*load()), 40, base_url=f"{vllm_server.found.url}/v1")
     assert same >= 0.95 * asked
 
 
-async def test_a_chain_over_the_served_reader_finds_facts(server: Running, tmp_path: Path) -> None:
+async def test_a_chain_over_the_served_reader_finds_facts(vllm_server: Running, tmp_path: Path) -> None:
     """Two chunks and more: the answer's sentence is in the text, and so is every quote."""
     right = 0
     for text, ask in list(questions(24, tokens=1500, facts=6, mix=PLAIN))[::4]:
         path = tmp_path / "text.txt"
         path.write_text(str(text), encoding="utf-8")
         answer = await aio.ask(
-            path, ask.question, model="vllm:reader", base_url=f"{server.found.url}/v1", window=2048, journal=False
+            path, ask.question, model="vllm:reader", base_url=f"{vllm_server.found.url}/v1", window=2048, journal=False
         )
         assert all(citation.quote in str(text) for citation in answer.citations)
         right += (ask.fact.value or "") in answer.text
