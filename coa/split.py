@@ -115,10 +115,10 @@ def split_text(
         raise UsageError(f"a budget of {budget} tokens holds no text", hint="Give at least 1.")
     end = len(text) if end is None else end
     packed = _packed(text, budget, counter, _units(text, start, end, budget, counter))
-    return [checked for chunk in packed for checked in _checked(text, chunk, budget, counter)]
+    return [checked for first, last in packed for checked in _checked(text, first, last, budget, counter)]
 
 
-def _packed(text: str, budget: int, counter: TokenCounter, units: Iterator[_Unit]) -> Iterator[tuple[int, int, int]]:
+def _packed(text: str, budget: int, counter: TokenCounter, units: Iterator[_Unit]) -> Iterator[tuple[int, int]]:
     waiting: list[_Unit] = []
     size = 0
     for whole in units:
@@ -130,13 +130,13 @@ def _packed(text: str, budget: int, counter: TokenCounter, units: Iterator[_Unit
                     todo += reversed(halves)
                     continue
                 taken = _best_end(waiting, size, budget)
-                yield _chunk(waiting[:taken])
+                yield waiting[0].start, waiting[taken - 1].end
                 waiting = waiting[taken:]
                 size = sum(unit.tokens for unit in waiting)
             waiting.append(unit)
             size += unit.tokens
     if waiting:
-        yield _chunk(waiting)
+        yield waiting[0].start, waiting[-1].end
 
 
 def _halves(text: str, unit: _Unit, counter: TokenCounter) -> list[_Unit]:
@@ -148,10 +148,6 @@ def _halves(text: str, unit: _Unit, counter: TokenCounter) -> list[_Unit]:
         return [unit]
     left = _Unit(unit.start, middle, counter.count(text[unit.start : middle]), rank)
     return [left, _Unit(middle, unit.end, counter.count(text[middle : unit.end]), unit.rank)]
-
-
-def _chunk(units: list[_Unit]) -> tuple[int, int, int]:
-    return units[0].start, units[-1].end, sum(unit.tokens for unit in units)
 
 
 def _best_end(units: list[_Unit], size: int, budget: int) -> int:
@@ -167,17 +163,14 @@ def _best_end(units: list[_Unit], size: int, budget: int) -> int:
     return best
 
 
-def _checked(
-    text: str, chunk: tuple[int, int, int], budget: int, counter: TokenCounter
-) -> Iterator[tuple[int, int, int]]:
+def _checked(text: str, start: int, end: int, budget: int, counter: TokenCounter) -> Iterator[tuple[int, int, int]]:
     """Units are counted apart; should a chunk be larger as a whole, it is halved."""
-    start, end, _ = chunk
     whole = counter.count(text[start:end])
     if whole <= budget or (middle := _cut(text, start, end, start + (end - start) // 2)[0]) in (start, end):
         yield start, end, whole
         return
-    for half in ((start, middle, 0), (middle, end, 0)):
-        yield from _checked(text, half, budget, counter)
+    yield from _checked(text, start, middle, budget, counter)
+    yield from _checked(text, middle, end, budget, counter)
 
 
 def _units(text: str, start: int, end: int, budget: int, counter: TokenCounter) -> Iterator[_Unit]:
@@ -190,13 +183,10 @@ def _units(text: str, start: int, end: int, budget: int, counter: TokenCounter) 
 def _fitting(text: str, start: int, end: int, rank: int, budget: int, counter: TokenCounter) -> Iterator[_Unit]:
     """A unit, or its halves where it is larger than a whole chunk may be."""
     tokens = counter.count(text[start:end])
-    if tokens <= budget or end - start == 1:
+    if tokens <= budget or (cut := _cut(text, start, end, start + (end - start) // 2))[0] in (start, end):
         yield _Unit(start, end, tokens, rank)
         return
-    middle, inner = _cut(text, start, end, start + (end - start) // 2)
-    if middle in (start, end):
-        yield _Unit(start, end, tokens, rank)
-        return
+    middle, inner = cut
     yield from _fitting(text, start, middle, inner, budget, counter)
     yield from _fitting(text, middle, end, rank, budget, counter)
 

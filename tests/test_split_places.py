@@ -124,6 +124,32 @@ def test_the_best_end_among_the_last_few_percent_of_a_large_chunk_wins():
     assert end > 38_800
 
 
+@pytest.mark.parametrize("units", [1, 2, 3])
+def test_an_end_that_is_one_two_or_three_units_early_is_found(units: int):
+    """A unit of these sentences has 384 characters; three of them are less than three percent of the chunk."""
+    head = "Word word word. " * ((40_000 - 384 * units - 20) // 16) + "\n\n"
+    (_, end, _), *_ = split_text(head + "Word word word. " * 2000, 40_000, Characters())
+    assert end == len(head)
+
+
+def test_a_sentence_wins_over_the_words_behind_it():
+    head = "word " * 7880 + "end. "
+    (_, end, _), *_ = split_text(head + "word " * 3000, 40_000, Characters())
+    assert end == len(head)
+
+
+def test_a_large_cluster_is_no_reason_to_cut_it_where_a_chunk_is_half_empty():
+    cluster = "e" + "\u0301" * 40
+    text = "One two three four. Five six seven. " + cluster + " and more words after it."
+    pieces = [text[start:end] for start, end, _ in split_text(text, 60, Characters())]
+    assert "".join(pieces) == text and any(cluster in piece for piece in pieces)
+
+
+def test_a_line_break_of_two_characters_is_not_cut_at_the_end_of_a_unit():
+    text = "x" * 383 + "\r\n"
+    assert split_text(text, 384, Characters()) == [(0, 383, 383), (383, 385, 2)]
+
+
 def test_nothing_is_repeated_unless_it_is_asked_for():
     text = document(SENTENCES * 40)
     assert "".join(text.read(chunk.span) for chunk in split(text, 40, Words())) == text.text

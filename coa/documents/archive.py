@@ -73,7 +73,7 @@ class Archive:
         while piece := stream.read(_PIECE):
             size += len(piece)
             self._inflated += len(piece)
-            if size > _RATIO_FROM and size > self._limits.ratio * max(1, info.compress_size):
+            if size > _RATIO_FROM and size > self._limits.ratio * info.compress_size:
                 raise UnsafeInput(f"{info.filename!r} in {self._name!r} inflates more than {self._limits.ratio} times")
             if size > self._limits.member_bytes or self._inflated > self._limits.archive_bytes:
                 raise InputTooLarge(f"{info.filename!r} in {self._name!r} is larger than the limits allow")

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from coa.documents.archive import Archive
@@ -75,7 +76,7 @@ def load(source: str | Path | bytes, *, path: str | None = None, limits: Limits 
     data = source if isinstance(source, bytes) else _read_file(Path(source), limits)
     shown = path if path is not None else (STDIN if isinstance(source, bytes) else str(source))
     if len(data) > limits.file_bytes:
-        raise _too_large(shown, limits)
+        raise InputTooLarge(f"{shown!r} is larger than {limits.file_bytes // 2**20} MB")
     document = _parse(data, shown, limits)
     if not document.text.strip():
         raise EmptyDocument(f"{shown!r} holds no text")
@@ -133,13 +134,13 @@ def _expand(source: str, limits: Limits) -> Iterator[tuple[str, bool]]:
     if source == STDIN or not folder.is_dir():
         yield source, False
         return
-    count = 0
+    seen = 0
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
         if any(part.startswith(".") or part in _SKIPPED_FOLDERS for part in inside) or not path.is_file():
             continue
-        count += 1
-        if count > limits.files:
+        seen += 1
+        if seen > limits.files:
             raise InputTooLarge(f"{source!r} holds more than {limits.files} files")
         yield str(path), True
 
@@ -156,13 +157,7 @@ def _read_file(path: Path, limits: Limits) -> bytes:
         raise InputNotFound(f"there is no file {str(path)!r}") from None
     except (OSError, ValueError) as error:
         raise InputUnreadable(f"{str(path)!r} cannot be read: {error}") from None
-    if len(data) > limits.file_bytes:
-        raise _too_large(str(path), limits)
     return data
-
-
-def _too_large(name: str, limits: Limits) -> InputTooLarge:
-    return InputTooLarge(f"{name!r} is larger than {limits.file_bytes // 2**20} MB")
 
 
 def _parse(data: bytes, name: str, limits: Limits) -> Document:
@@ -245,4 +240,4 @@ def _id(path: str) -> str:
 def _unique(name: str, taken: dict[str, Document]) -> str:
     if name not in taken:
         return name
-    return next(other for n in range(2, len(taken) + 3) if (other := f"{name}-{n}") not in taken)
+    return next(other for n in count(2) if (other := f"{name}-{n}") not in taken)

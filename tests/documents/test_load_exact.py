@@ -30,7 +30,7 @@ GERMAN = "Die zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deic
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600
 
 
-def zipped(compression: int = zipfile.ZIP_DEFLATED, **members: bytes) -> bytes:
+def zipped(compression: int = zipfile.ZIP_DEFLATED, /, **members: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", compression) as archive:
         for name, data in members.items():
@@ -189,6 +189,7 @@ def test_what_is_missing_damaged_or_locked_is_said():
         ("content.opf", "text/a.html", "text/a.html"),
         ("a/b/c.opf", "../../../../x", "x"),
         ("a/b.opf", "/root.html", "root.html"),
+        ("a/b/c.opf", "../x", "a/x"),
     ],
 )
 def test_links_are_resolved_inside_the_archive(base: str, href: str, member: str):
