@@ -28,8 +28,8 @@ from typing import Any
 OTHERS = """
 anyio._backends._asyncio encodings.big5 encodings.euc_jp encodings.euc_kr encodings.gb2312 encodings.utf_32_le
 genai_prices.data httpcore httpcore2 jinja2.sandbox langchain_core.tracers.run_collector langchain_core.tracers.stdout
-langgraph.graph numpy openai.lib.streaming.chat openai.resources.chat openai.resources.models pypdf
-reportlab.pdfgen.canvas rich.console rich.live tiktoken truststore yaml
+langgraph.graph numpy openai.lib.streaming.chat openai.resources.chat openai.resources.models rich.console rich.live
+tiktoken truststore yaml
 """.split()  # noqa: SIM905
 OURS = """
 coa.aggregation.run coa.aggregation.show coa.api coa.attribution.page coa.attribution.report coa.attribution.run
@@ -151,6 +151,7 @@ def run(what: str, arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     del sys.path[0]  # Where this file is: a fork has its own.
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell starts what is in its background without it.
     load()
     gc.collect()
     gc.freeze()  # A fork that ends would otherwise touch, and so copy, every object there is.

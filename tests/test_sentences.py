@@ -43,6 +43,7 @@ def test_spans_are_ordered_and_leave_only_blanks_out(text: str):
     assert not text[position:].strip()
 
 
+@pytest.mark.slow
 def test_a_million_repeated_characters_take_no_time_to_speak_of():
     for text in ("a" * 1_000_000, ". " * 500_000, "\n" * 1_000_000, "A." * 500_000):
         assert "".join(sentences(text)).replace("\n", "") == text.replace(" ", "").replace("\n", "")

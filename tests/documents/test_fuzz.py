@@ -149,8 +149,8 @@ async def fuzz(count: int, seed: int) -> Counter[str]:
 
 
 async def test_broken_documents_load_or_are_refused():
-    outcomes = await fuzz(300, seed=1)
-    assert outcomes["loaded"] > 100 and len(outcomes) > 1
+    outcomes = await fuzz(120, seed=1)
+    assert outcomes["loaded"] > 40 and len(outcomes) > 1
 
 
 @pytest.mark.slow

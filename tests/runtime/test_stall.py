@@ -18,26 +18,28 @@ from coa.testing.fault import FAULTS
 from coa.testing.faults import FaultServer
 
 TIMEOUT = 0.25
+PATIENT = 1.0
+"""For a reply that does come, on a machine with much else to do."""
 
 
 def request(text: str) -> Request:
     return Request(messages=(Message(role="user", content=text),), role="worker", max_tokens=20)
 
 
-def caller(server: FaultServer) -> tuple[Caller, OpenAIModel]:
+def caller(server: FaultServer, timeout: float = TIMEOUT) -> tuple[Caller, OpenAIModel]:
     model = OpenAIModel("test", base_url=server.base_url)
     made = Caller(
         (Route(model=model),),
         MemoryJournal(),
         limiter=Limiter(4),
         budget=Budget(),
-        policy=RetryPolicy(retries=8, timeout=TIMEOUT),
+        policy=RetryPolicy(retries=8, timeout=timeout),
     )
     return made, model
 
 
 async def test_a_server_that_hangs_ends_the_run_after_two_timeouts() -> None:
-    async with FaultServer(faults=lambda *_: FAULTS["hang"]) as server:
+    async with FaultServer(faults=[FAULTS["hang"]] * 99) as server:
         call, model = caller(server)
         replies = await asyncio.gather(*(call(request(f"{i}")) for i in range(4)), return_exceptions=True)
         await model.close()
@@ -48,7 +50,7 @@ async def test_a_server_that_hangs_ends_the_run_after_two_timeouts() -> None:
 
 async def test_one_call_that_hangs_is_sent_again() -> None:
     async with FaultServer("ok", faults=[FAULTS["hang"]]) as server:
-        call, model = caller(server)
+        call, model = caller(server, PATIENT)
         reply = await call(request("a"))
         await model.close()
     assert (reply.text, server.hits) == ("ok", 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -67,11 +68,22 @@ async def outcome(server: FaultServer, model: OpenAIModel) -> str:
     return reply.finish
 
 
-@pytest.mark.parametrize("how", ["clean", "close", "reset"])
-async def test_no_cut_stream_is_taken_for_whole(how: str, record_property: pytest.RecordProperty) -> None:
+ALL = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("how", "most"),
+    [
+        *(("clean", 80), ("close", 80), ("reset", 80)),
+        *(pytest.param(how, most, marks=ALL) for how, most in (("clean", 2_000), ("close", 400), ("reset", 400))),
+    ],
+)
+async def test_no_cut_stream_is_taken_for_whole(
+    how: str, most: int, record_property: Callable[[str, str], None]
+) -> None:
     """At every byte where the stream ends cleanly, at about 400 points where its connection is closed or reset."""
     size = cuts()
-    points = range(size) if how == "clean" else sorted({size * i // 400 for i in range(400)})
+    points = sorted({(size - 1) * i // (most - 1) for i in range(most)})
     end = {"clean": True} if how == "clean" else {"end": how}
     async with FaultServer(WHOLE, faults=[Fault(cut=point, **end) for point in points]) as server:  # pyright: ignore
         model = OpenAIModel("test", base_url=server.base_url, timeout=20)
