@@ -24,7 +24,7 @@ from coa.report import answer_to_json
 from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
 from coa.runtime.limiter import Limiter
-from coa.runtime.manifest import Manifest, check_unchanged, new_manifest
+from coa.runtime.manifest import Manifest, carried_on, check_unchanged, new_manifest
 from coa.runtime.runs import OpenRun, Runs, Warn, open_journal
 from coa.serving.base import Model
 from coa.session import Session, prepare
@@ -143,18 +143,7 @@ async def resume(
             f"run {manifest.run_id!r} is taken up by its own command",
             hint="Give coa search again with the same arguments: finished calls are kept.",
         )
-    if (model.name if model is not None else settings.model) not in (None, manifest.model):
-        raise UsageError(
-            f"run {manifest.run_id!r} was begun with the model {manifest.model!r}",
-            hint="Resume it without --model, or give the first command again with the new model.",
-        )
-    same = settings.model_copy(
-        update={
-            "model": manifest.model,
-            "base_url": settings.base_url or manifest.base_url,
-            "window": manifest.window,
-        }
-    )
+    same = carried_on(manifest, settings, model)
     if kind == "aggregate":
         from coa.aggregation.run import resume as resume_aggregation
 

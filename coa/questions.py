@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from coa.config import Settings
-from coa.errors import InputNotFound, InputUnreadable, UsageError
+from coa.errors import UsageError
+from coa.textfile import read_text
 from coa.types import Asked, Task, Usage
 
 _HINT = 'Each line is a JSON object with a text: {"id": "q1", "question": "Who kept the light?"}'
@@ -34,12 +35,7 @@ def read_questions(path: str | Path) -> list[Question]:
         InputUnreadable: it cannot be read as UTF-8.
         UsageError: a line is no such object, an id comes twice, or there is no question at all.
     """
-    try:
-        lines = Path(path).read_text("utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise InputNotFound(f"there is no file {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
+    lines = read_text(path).split("\n")
     found = [_question(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise UsageError(f"{str(path)!r} holds no question", hint=_HINT)

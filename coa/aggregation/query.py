@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from coa.aggregation.rows import Row, comparable
-from coa.errors import InputNotFound, InputUnreadable, UsageError
+from coa.errors import UsageError
+from coa.textfile import read_text
 
 _CONDITION = re.compile(r"\s*(.+?)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -148,12 +149,7 @@ def read_records(path: str | Path) -> tuple[Mapping[str, Any], ...]:
         UsageError: it holds no records.
     """
     path = Path(path)
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise InputNotFound(f"there is no file {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
+    text = read_text(path)
     try:
         if path.suffix == ".csv":
             found: object = list(csv.DictReader(StringIO(text)))

@@ -13,7 +13,8 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from coa.errors import InputNotFound, InputUnreadable, UsageError
+from coa.errors import InputNotFound, UsageError
+from coa.textfile import read_text
 
 SchemaLike = type[BaseModel] | Mapping[str, Any] | str | Path
 """A pydantic model, a JSON schema, the path of one, or ``FILE.py:MODEL``."""
@@ -84,7 +85,7 @@ def schema_of(given: SchemaLike) -> Schema:
     if colon and path.endswith(".py"):
         return replace(_of_model(_imported(Path(path), name)), origin=f"{Path(path).absolute()}:{name}")
     try:
-        read: object = json.loads(_text(Path(given)))
+        read: object = json.loads(read_text(given))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{str(given)!r} is no JSON: {error}", hint="Give a JSON schema, or FILE.py:MODEL.") from None
     if not isinstance(read, dict):
@@ -180,15 +181,6 @@ def _imported(path: Path, name: str) -> type[BaseModel]:
         raise UsageError(f"{str(path)!r} holds no pydantic model {name!r}", hint="class Sale(BaseModel): ...")
     found.model_rebuild(_types_namespace=vars(module))
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise InputNotFound(f"there is no file {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from coa.errors import InputNotFound, InputUnreadable, UsageError
+from coa.errors import UsageError
+from coa.textfile import read_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +48,7 @@ def records(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for file in sorted([*path.glob("*.json"), *path.glob("*.jsonl")]):
             yield from records(file)
         return
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise InputNotFound(f"there is no file {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
+    text = read_text(path)
     try:
         if path.suffix == ".jsonl":
             found: object = [json.loads(line) for line in text.split("\n") if line.strip()]

@@ -19,8 +19,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coa.errors import InputNotFound, InputUnreadable, UsageError
+from coa.errors import UsageError
 from coa.retrieval.iterate.cost import input_tokens
+from coa.textfile import read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -287,12 +288,7 @@ def read_table(path: str | Path) -> list[Measured]:
         InputUnreadable: it cannot be read as UTF-8.
         UsageError: a column is missing, or a value is no number.
     """
-    try:
-        lines = list(csv.DictReader(Path(path).read_text("utf-8-sig").splitlines()))
-    except FileNotFoundError:
-        raise InputNotFound(f"there is no file {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
+    lines = list(csv.DictReader(read_text(path).splitlines()))
     return [_measured(line, number, path) for number, line in enumerate(lines, 2)]
 
 

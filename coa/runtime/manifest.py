@@ -12,7 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from coa import __version__
-from coa.errors import InputChanged, RunNotFound
+from coa.config import Settings
+from coa.errors import InputChanged, RunNotFound, UsageError
+from coa.serving.base import Model
 from coa.types import Source, Task
 
 RunStatus = Literal["running", "complete", "partial", "failed", "interrupted"]
@@ -96,6 +98,21 @@ def new_manifest(
         order=order,
         method=method,
     )
+
+
+def carried_on(manifest: Manifest, settings: Settings, model: Model | None) -> Settings:
+    """The settings that a run is taken up with: its own model and window, the caller's limits.
+
+    Raises:
+        UsageError: the caller names another model than the run's.
+    """
+    if (model.name if model is not None else settings.model) not in (None, manifest.model):
+        raise UsageError(
+            f"run {manifest.run_id!r} was begun with the model {manifest.model!r}",
+            hint="Resume it without --model, or give the first command again with the new model.",
+        )
+    address = settings.base_url or manifest.base_url
+    return settings.model_copy(update={"model": manifest.model, "base_url": address, "window": manifest.window})
 
 
 def check_unchanged(manifest: Manifest, documents: Sequence[Source]) -> None:

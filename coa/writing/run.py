@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from coa.config import Settings, default_run_dir
 from coa.documents import Document, LoadFailure
-from coa.errors import DeadlineExceeded, InputChanged, UsageError
+from coa.errors import DeadlineExceeded, UsageError
 from coa.events import Emit, RunFinished, Warned, ignore
 from coa.prompts import Prompts
 from coa.report import answer_to_json
 from coa.retrieval.base import Retriever
 from coa.runtime.caller import caller_for
-from coa.runtime.manifest import Manifest, new_manifest
+from coa.runtime.manifest import Manifest, carried_on, check_unchanged, new_manifest
 from coa.runtime.runs import OpenRun, Runs, open_journal
 from coa.serving.base import Model
 from coa.serving.resolve import resolve_fallbacks, resolve_model
@@ -97,24 +97,10 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
             f"run {manifest.run_id!r} was given a retriever, which cannot be kept",
             hint="Call coa.write again with the same arguments: finished calls are kept.",
         )
-    if (model.name if model is not None else settings.model) not in (None, manifest.model):
-        raise UsageError(
-            f"run {manifest.run_id!r} was begun with the model {manifest.model!r}",
-            hint="Resume it without --model, or give the first command again with the new model.",
-        )
-    same = settings.model_copy(
-        update={
-            "model": manifest.model,
-            "base_url": settings.base_url or manifest.base_url,
-            "window": manifest.window,
-        }
-    )
+    same = carried_on(manifest, settings, model)
     kept = Kept(lambda: runs.stdin(manifest))
     documents, failures = await load_sources(manifest.sources, kept.read) if manifest.sources else ((), ())
-    now = {document.id: document.sha256 for document in documents}
-    for source in manifest.documents:
-        if now.get(source.id) != source.sha256:
-            raise InputChanged(f"{source.path!r} is not what it was when run {manifest.run_id!r} began")
+    check_unchanged(manifest, [document.source for document in documents])
     models = (model or resolve_model(same), *resolve_fallbacks(same))
     return await _carry_out(request, manifest, documents, failures, same, None, emit, kept.data, models)
 

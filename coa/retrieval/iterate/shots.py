@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from coa.errors import InputNotFound, InputUnreadable, UsageError
+from coa.errors import UsageError
+from coa.textfile import read_text
 from coa.types import Shot, Step
 
 _HINT = (
@@ -23,12 +24,7 @@ def read_shots(path: str | Path) -> tuple[Shot, ...]:
         InputUnreadable: it cannot be read as UTF-8.
         UsageError: a line is no example, or there is none at all.
     """
-    try:
-        lines = Path(path).read_text("utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise InputNotFound(f"there is no file {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
+    lines = read_text(path).split("\n")
     found = [_shot(line, f"line {number} of {str(path)!r}") for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise UsageError(f"{str(path)!r} holds no example", hint=_HINT)

@@ -1,0 +1,22 @@
+"""Small text files that a user names: questions, records, tables, examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from coa.errors import InputNotFound, InputUnreadable
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file in UTF-8, with or without a mark of its order of bytes.
+
+    Raises:
+        InputNotFound: there is no such file.
+        InputUnreadable: it cannot be read as UTF-8.
+    """
+    try:
+        return Path(path).read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise InputNotFound(f"there is no file {str(path)!r}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
