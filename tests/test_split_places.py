@@ -138,6 +138,12 @@ def test_a_sentence_wins_over_the_words_behind_it():
     assert end == len(head)
 
 
+def test_the_end_of_a_word_wins_over_places_inside_one():
+    head = "word " * 7914
+    (_, end, _), *_ = split_text(head + "x" * 3000, 40_000, Characters())
+    assert end == len(head)
+
+
 def test_a_large_cluster_is_no_reason_to_cut_it_where_a_chunk_is_half_empty():
     cluster = "e" + "\u0301" * 40
     text = "One two three four. Five six seven. " + cluster + " and more words after it."

@@ -130,6 +130,7 @@ async def test_a_join_with_values_beyond_json_is_taken_up_by_the_call_alone(book
         assert "call the first function" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_its_own_would(coa: Any, tmp_path: Path) -> None:
     (tmp_path / "dues.txt").write_text("Ship: Heron\nNights: 3\n\nShip: Gull\nNights: 4\n")
     schema = {"title": "Call", "properties": {"Ship": {"type": "string"}, "Nights": {"type": "integer"}}}

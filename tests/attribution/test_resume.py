@@ -83,6 +83,7 @@ async def test_what_changed_or_is_gone_is_named(book: Path, given: dict[str, Any
         await coa.aio.resume(first.run_id)
 
 
+@pytest.mark.slow
 def test_the_command_prints_it_and_writes_its_report(coa: Any, book: Path, tmp_path: Path):
     words = ("--source", "-", "--question", QUESTION, "--answer", ANSWER, "--model", "offline", "-q")
     asked = coa("trace", *words, stdin=book.read_bytes())
