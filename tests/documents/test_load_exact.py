@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import random
 import zipfile
 from pathlib import Path
 
@@ -138,6 +139,13 @@ def test_a_bomb_is_what_is_a_hundred_times_its_size_and_over_a_megabyte():
         Archive(zipped(x=over), "n", limits).read("x")
     stored = zipped(zipfile.ZIP_STORED, x=over)
     assert Archive(stored, "n", Limits(ratio=1)).read("x") == over
+
+
+def test_more_than_a_megabyte_of_ordinary_text_is_no_bomb():
+    words = random.Random(1).choices(("keeper", "rowed", "lamp", "storm", "harbour", "dawn"), k=240_000)
+    text = " ".join(words).encode()
+    assert len(text) > 1024 * 1024
+    assert Archive(zipped(x=text), "n", Limits()).read("x") == text
 
 
 def test_sizes_and_counts_may_be_reached_and_not_passed():
