@@ -34,7 +34,7 @@ from coa.testing.reader.measures import questions
 from coa.testing.reader.reading import Reading
 from coa.testing.reader.tasks import plain
 
-SINK, RECENT, RANKED_ON = 4, 128, 6
+SINK, RECENT, RANKED_ON, CALIBRATED_ON = 4, 128, 6, 20
 SMALL: dict[str, Any] = {"block": 32, "stride": 4, "sink": SINK, "recent": RECENT, "dense_layers": 0}
 
 
@@ -83,15 +83,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     reading = Reading(*load())
-    asked = questions(options.n + RANKED_ON, tokens=options.tokens, facts=6, mix=PLAIN)
+    asked = questions(options.n + CALIBRATED_ON, tokens=options.tokens, facts=6, mix=PLAIN)
     pairs = [(plain(str(text), ask.question), ask.answer) for text, ask in asked]
-    others, pairs = pairs[:RANKED_ON], pairs[RANKED_ON:]
+    others, pairs = pairs[:CALIBRATED_ON], pairs[CALIBRATED_ON:]
     heads = Path(tempfile.mkdtemp()) / "full_attention_heads.tsv"
 
-    def lost() -> float:
-        return -foretold(reading, others)[1]
+    def lost(on: int) -> float:
+        return -foretold(reading, others[:on])[1]
 
-    write_rows(heads, head_scores(reading.model, lost, SparseConfig(**SMALL)).tolist())
+    write_rows(heads, head_scores(reading.model, lambda: lost(RANKED_ON), SparseConfig(**SMALL)).tolist())
 
     print(f"{options.n} questions over {options.tokens} tokens\n| method | density | right | of dense |")
     print("|---|---|---|---|")
@@ -110,7 +110,8 @@ def main() -> None:
         config = SparseConfig(method="xattention", tau=tau, **{**SMALL, "stride": stride})
         row(f"XAttention, stride {stride}{' (true sums)' if stride == 1 else ''}, tau {tau}", config)
     taus = heads.with_name("xattention_thresholds.tsv")
-    write_rows(taus, head_thresholds(reading.model, lost, SparseConfig(**SMALL)).tolist())
+    thresholds = head_thresholds(reading.model, lambda: lost(CALIBRATED_ON), SparseConfig(**SMALL))
+    write_rows(taus, thresholds.tolist())
     row("XAttention, a threshold of each head", SparseConfig(method="xattention", thresholds_file=str(taus), **SMALL))
     for share in (0.25, 0.5, 0.75):
         config = SparseConfig(method="streaming", heads_file=str(heads), streaming_share=share, **SMALL)

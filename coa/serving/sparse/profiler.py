@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tokens", type=int, default=4000, help="length of a prompt")
-    parser.add_argument("--n", type=int, default=8, help="prompts")
+    parser.add_argument("--n", type=int, help="prompts; default: 8, for thresholds 32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--thresholds", action="store_true", help="XAttention's threshold of each query head instead")
     parser.add_argument("--block", type=int, default=SparseConfig.block, help="for thresholds")
@@ -68,7 +68,9 @@ def main(argv: list[str] | None = None) -> int:
     transformers: Any = import_module("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(options.folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(options.folder).to(options.device).eval()
-    loss = loss_over(model, passkeys(tokenizer, n=options.n, tokens=options.tokens))
+    # What eight prompts leave alone, a ninth may need: one threshold too low is worse than one head too many in full.
+    many = options.n or (32 if options.thresholds else 8)
+    loss = loss_over(model, passkeys(tokenizer, n=many, tokens=options.tokens))
     if options.thresholds:
         config = SparseConfig(block=options.block, stride=options.stride, page=1)
         out = options.out or options.folder / THRESHOLDS_FILE
