@@ -29,7 +29,7 @@ from coa.testing.reader.tokenizer import EOS, build
 
 LOG_EVERY = 25
 SAVE_SECONDS = 60.0
-_SIZES = ("width", "layers", "inner", "heads", "kv_heads", "theta")
+_SIZES = ("width", "layers", "inner", "heads", "kv_heads", "head_dim", "theta")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,12 +44,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--processes", type=int, default=1, help="that make data")
+    parser.add_argument("--rows", choices=schedule.STAGES, default="long", help="how long; short suits a processor")
     parser.add_argument("--compile", action="store_true", help="compile the layers: pays on a GPU")
     parser.add_argument("--width", type=int, default=usual.width)
     parser.add_argument("--layers", type=int, default=usual.layers)
     parser.add_argument("--inner", type=int, default=usual.inner)
     parser.add_argument("--heads", type=int, default=usual.heads)
     parser.add_argument("--kv-heads", type=int, default=usual.kv_heads)
+    parser.add_argument("--head-dim", type=int, default=usual.head_dim)
     parser.add_argument("--theta", type=float, default=usual.theta)
     parser.add_argument("--plain-start", action="store_true", help="ablation: no heads that look back from the start")
     parser.add_argument("--adam", action="store_true", help="ablation: AdamW for everything")
@@ -90,7 +92,7 @@ class Trainer:
         return step / self.options.steps if minutes is None else self.seconds / (60 * minutes)
 
     def _form(self, step: int) -> Form:
-        return schedule.form(self.options.seed, step, self._progress(step), self.options.tokens)
+        return schedule.form(self.options.seed, step, self._progress(step), self.options.tokens, self.options.rows)
 
     def _network(self) -> Network:
         torch.manual_seed(self.options.seed)

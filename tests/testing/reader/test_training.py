@@ -100,12 +100,14 @@ def test_makers_hand_out_the_same_batches_in_order() -> None:
 def test_lengths_grow_and_the_rate_falls() -> None:
     lengths = [max(schedule.form(1, step, at, 65536).tokens for step in range(50)) for at in (0.0, 0.3, 0.6, 0.9)]
     assert lengths == sorted(lengths) and lengths[0] == 128 and lengths[-1] == 4096
+    short = [schedule.form(1, step, 1.0, 4096, rows="short").tokens for step in range(50)]
+    assert set(short) == {256, 512, 1024}
     assert schedule.rate(0, 0.0) < schedule.rate(500, 0.1) == 1.0
     assert schedule.rate(5000, 1.0) == pytest.approx(schedule.LOWEST)
 
 
-def trained(out: Path) -> None:
-    assert train.main(["--out", str(out), "--device", "cpu", "--processes", "0", *SMALL]) == 0
+def trained(out: Path, *also: str) -> None:
+    assert train.main(["--out", str(out), "--device", "cpu", "--processes", "0", *SMALL, *also]) == 0
 
 
 def test_training_stopped_and_resumed_gives_the_same_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,8 +136,9 @@ def test_training_stopped_and_resumed_gives_the_same_reader(tmp_path: Path, monk
     assert (tmp_path / "cut" / "training.svg").read_text().count("polyline") == 2
 
 
-def test_transformers_computes_what_training_did(tmp_path: Path) -> None:
-    trained(tmp_path)
+@pytest.mark.parametrize("width", ["64", "128"])
+def test_transformers_computes_what_training_did(tmp_path: Path, width: str) -> None:
+    trained(tmp_path, "--head-dim", width)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     network = train.Network(train.Shape(**state["shape"]))
     network.load_state_dict({name: weight.bfloat16().float() for name, weight in state["network"].items()})
