@@ -17,7 +17,8 @@ from coa.cli.run import PARTIAL, as_json, read_stdin
 from coa.errors import UsageError
 
 if TYPE_CHECKING:
-    from coa.retrieval.base import Hit, Value
+    from coa.retrieval.base import Hit, Mode, Value
+    from coa.retrieval.whole import DocumentHit
 
 _PREVIEW = 160
 _CHOICES = {
@@ -102,13 +103,19 @@ def search(
     context: Annotated[int | None, typer.Option(metavar="TOKENS", help="Join and order what fits.")] = None,
     order: Annotated[str, typer.Option(help="With --context: document, best_last or score.")] = "document",
     expand: Annotated[str | None, typer.Option(help="With --context: window, section or parent.")] = None,
+    documents: Annotated[bool, typer.Option("--documents", help="Rank whole documents, with their passages.")] = False,
 ) -> None:
-    """Find passages in an index, with their exact places."""
+    """Find passages in an index, with their exact places; or the documents that are about something."""
     from coa.retrieval.index import Index
     from coa.retrieval.ranking import Ranking
     from coa.retrieval.rapid import near_enough
 
     _check_choices(mode=mode, fusion=fusion, order=order, expand=expand)
+    if documents:
+        other = {"--rerank": reranking.rerank, "--context": context, "--least": least, "--smooth": smooth}
+        _only_passages({**other, "--diversity": diversity or None, "--dry-run": manner.dry_run or None})
+        _search_documents(folder, query, k, mode, where, manner)
+        return
     given: dict[str, Any] = {"mode": mode, "fusion": fusion, "diversity": diversity, "smooth": smooth}
     how = replace(Ranking(), **{name: value for name, value in given.items() if value is not None})
     opened = Index.open(folder)
@@ -135,6 +142,50 @@ def search(
     write_result("".join(_line(number, hit, preview) for number, hit in enumerate(hits, 1)), manner.output)
     if not hits:
         note("nothing found")
+
+
+def _only_passages(given: Mapping[str, object]) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option} is for passages", hint="Leave it out, or leave out --documents.")
+
+
+def _search_documents(
+    folder: str, query: list[str], k: int, mode: str | None, where: str | None, manner: o.Manner
+) -> None:
+    from coa.retrieval.index import Index
+
+    opened = Index.open(folder)
+    try:
+        wanted = None if where is None else _where(where)
+        found = opened.rank_documents(query, k, mode=cast("Mode | None", mode), where=wanted)
+    finally:
+        opened.close()
+    if manner.json:
+        asked = query[0] if len(query) == 1 else query
+        write_result(as_json({"query": asked, "documents": [_document_row(one) for one in found]}), manner.output)
+        return
+    write_result("".join(_document_line(number, one) for number, one in enumerate(found, 1)), manner.output)
+    if not found:
+        note("nothing found")
+
+
+def _document_line(number: int, found: DocumentHit) -> str:
+    why = ", ".join(f"{part} {score:.2f}" for part, score in found.parts.items())
+    passages = "".join(
+        f"    {hit.span.start}-{hit.span.end} {' '.join(hit.text.split())[:_PREVIEW]}\n" for hit in found.hits
+    )
+    return f"[{number}] {found.path} ({found.score:.2f}: {why})\n{passages}"
+
+
+def _document_row(found: DocumentHit) -> dict[str, object]:
+    return {
+        "path": found.path,
+        "doc": found.doc,
+        "score": found.score,
+        "parts": dict(found.parts),
+        "hits": [_row(hit) for hit in found.hits],
+    }
 
 
 def _line(number: int, hit: Hit, preview: int | None) -> str:

@@ -115,6 +115,38 @@ class Unit:
     fields: Mapping[str, Value] = field(default_factory=dict[str, Value])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """In which documents words stand, and how often; what BM25 over whole documents is made from.
+
+    Attributes:
+        documents: How many there are in the store.
+        chars: Their mean length.
+        lengths: Of each document that holds any of what was counted, in characters, by its id.
+        units: For each phrase, in how many units of a document it stands, by the document's id.
+    """
+
+    documents: int
+    chars: float
+    lengths: Mapping[str, int]
+    units: Sequence[Mapping[str, int]]
+
+
+@runtime_checkable
+class CountsWords(Protocol):
+    """A store that can count words by document; one that cannot ranks documents by their units alone."""
+
+    def count_words(self, phrases: Sequence[tuple[str, ...]], *, where: Condition | None = None) -> Counts:
+        """Count the units of each document that hold each phrase.
+
+        Args:
+            phrases: Terms, as `coa.retrieval.terms.terms` gives them: one, or several of which each stands next to the
+                other or one word away, in any order.
+            where: Only units that meet it are counted.
+        """
+        ...
+
+
 @runtime_checkable
 class Store(Protocol):
     """Where documents, their units and the units' vectors are kept, and the two ways of scoring them.

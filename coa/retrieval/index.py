@@ -18,6 +18,7 @@ from coa.retrieval.filters import condition
 from coa.retrieval.ranking import Ranker, Ranking
 from coa.retrieval.stores import open_store
 from coa.retrieval.summaries import Summary, add_summaries
+from coa.retrieval.whole import DocumentHit, DocumentRanker
 from coa.types import Source
 
 Progress = Callable[[Document, bool], None]
@@ -184,6 +185,39 @@ class Index:
         ranked = Ranker(self._store, self._embedder).rank(queries, k, how, wanted)
         units = {unit.id: unit for unit in self._store.units([one.unit for one in ranked])}
         return [hit(units[one.unit], one.score, one.parts) for one in ranked if one.unit in units]
+
+    def rank_documents(
+        self,
+        query: str | Sequence[str],
+        k: int = 10,
+        *,
+        mode: Mode | None = None,
+        where: Mapping[str, Any] | None = None,
+        passages: int = 3,
+    ) -> list[DocumentHit]:
+        """The ``k`` documents at most that the query is about, best first, each with its best passages.
+
+        Args:
+            query: What a document should be about, a few words or a whole summary; or several of these.
+            k: How many.
+            mode: ``bm25``, ``dense`` or ``hybrid``; the default is hybrid where the index has vectors, BM25 otherwise.
+            where: Only passages that meet it count; see `coa.retrieval.filters`.
+            passages: How many of each document to show as evidence.
+
+        Raises:
+            UsageError: an empty query, ``k`` below 1, a dense search without vectors, a filter that is none.
+        """
+        wanted = None if where is None else condition(where)
+        queries = [query] if isinstance(query, str) else list(query)
+        ranked = DocumentRanker(self._store, self._embedder).rank(queries, k, mode, wanted)
+        paths = {source.id: source.path for source in self.sources} if ranked else {}
+        found: list[DocumentHit] = []
+        for one in ranked:
+            inside = {"doc": one.doc} if where is None else {"and": [{"doc": one.doc}, dict(where)]}
+            hits = self.find(queries, passages, mode=mode, where=inside) if passages > 0 else []
+            path = paths.get(one.doc, "")
+            found.append(DocumentHit(doc=one.doc, path=path, score=one.score, parts=one.parts, hits=tuple(hits)))
+        return found
 
     def context(self, hits: Sequence[Hit], tokens: int, **options: Any) -> Context:
         """Text for a model: the passages that fit, in the order of the documents; see `coa.retrieval.context.build`."""

@@ -77,8 +77,8 @@ class Ranker:
         Raises:
             UsageError: an empty query, ``k`` below 1, or vectors asked of an index that has none.
         """
-        mode = how.mode or ("hybrid" if self._embedder is not None else "bm25")
-        self._check(queries, k, mode)
+        mode = mode_of(self._embedder, how.mode)
+        check(queries, k, mode, self._embedder)
         parts, union = self._parts(queries, max(k, how.candidates), mode, how, where)
         scores = _fused(parts, how)
         raw = _by_name(parts)
@@ -92,14 +92,6 @@ class Ranker:
             Ranked(unit=unit, score=scores[unit], parts={n: found[unit] for n, found in raw.items() if unit in found})
             for unit in best[:k]
         ]
-
-    def _check(self, queries: Sequence[str], k: int, mode: Mode) -> None:
-        if not queries or not all(query.strip() for query in queries):
-            raise UsageError("the query is empty", hint="Give some words to look for.")
-        if k < 1:
-            raise UsageError(f"{k} passages cannot be found", hint="Give a -k of 1 or more.")
-        if mode != "bm25" and self._embedder is None:
-            raise UsageError("this index has no vectors", hint="Index with --embedder minilm, or search with bm25.")
 
     def _parts(
         self, queries: Sequence[str], most: int, mode: Mode, how: Ranking, where: Condition | None
@@ -121,6 +113,25 @@ class Ranker:
                 else:
                     found |= self._store.search_dense(vectors[name], most, among=gaps)
         return lists, union
+
+
+def mode_of(embedder: Embedder | None, mode: Mode | None) -> Mode:
+    """The mode that is wanted: hybrid where there are vectors, words otherwise."""
+    return mode or ("hybrid" if embedder is not None else "bm25")
+
+
+def check(queries: Sequence[str], k: int, mode: Mode, embedder: Embedder | None) -> None:
+    """Refuse what cannot be searched for.
+
+    Raises:
+        UsageError: an empty query, ``k`` below 1, or vectors asked of an index that has none.
+    """
+    if not queries or not all(query.strip() for query in queries):
+        raise UsageError("the query is empty", hint="Give some words to look for.")
+    if k < 1:
+        raise UsageError(f"nothing can be found with a k of {k}", hint="Give a -k of 1 or more.")
+    if mode != "bm25" and embedder is None:
+        raise UsageError("this index has no vectors", hint="Index with --embedder minilm, or search with bm25.")
 
 
 def _fused(parts: Parts, how: Ranking) -> dict[int, float]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from coa.documents import Document, SourceMap
 from coa.errors import CoaError, StorageFailed, UnusableIndex, UsageError
-from coa.retrieval.base import Embedding, Entry, Record, Store, Unit
+from coa.retrieval.base import CountsWords, Embedding, Entry, Record, Store, Unit
 from coa.retrieval.entries import record
 from coa.retrieval.filters import condition
 from coa.retrieval.terms import terms
@@ -78,6 +78,7 @@ def check_store(open_again: Open) -> None:
         starts_empty,
         inserts,
         finds_words,
+        counts_words,
         finds_vectors,
         filters_before_scoring,
         refuses_what_does_not_fit,
@@ -137,6 +138,22 @@ def finds_words(open_again: Open) -> None:
         _check(all(_near(many[unit], score) for unit, score in among.items()), "among changes the scores")
         for terms_ in ([], ['" OR *'], ["zzzz"], ["near(", "not"]):
             _check(store.search_lexical(terms_, 3) == {}, f"{terms_!r} found something")
+
+
+def counts_words(open_again: Open) -> None:
+    """A store that counts words gives the units of each document that hold a word, or two near each other."""
+    with _opened(open_again) as store:
+        if not isinstance(store, CountsWords):
+            return
+        found = store.count_words([("keep",), ("lantern", "trim"), ("bacon",), ("bacon", "lantern")])
+        ids = {source.path: source.id for source in store.sources()}
+        light, soup = ids[_LIGHT.path], ids[_SOUP.path]
+        _check(found.units[0].get(light, 0) > 0, "a word of a document is not counted")
+        _check(list(found.units[1:]) == [{light: 1}, {soup: 1}, {}], f"units are miscounted: {found.units[1:]}")
+        _check(found.documents == len(ids), f"{found.documents} documents are said to be there, not {len(ids)}")
+        _check(found.lengths == {light: len(_LIGHT.text), soup: len(_SOUP.text)}, "lengths are not those of the texts")
+        only = store.count_words([("keep",)], where=condition({"year": 1902}))
+        _check(not only.units[0].get(light), "a word is counted that the filter leaves out")
 
 
 def finds_vectors(open_again: Open) -> None:

@@ -1,4 +1,4 @@
-"""``coa search --rerank``, as a user types it."""
+"""``coa search`` with ``--rerank`` and ``--documents``, as a user types it."""
 
 from __future__ import annotations
 
@@ -68,3 +68,24 @@ def test_ask_with_follow_up_questions_over_a_real_server(coa: Callable[..., Any]
     assert "researcher" in shown
     assert coa(*ask[:-3], "6", *model).code == 2
     assert coa(*ask, *model, "--trace").code == 2
+
+
+def test_search_documents_shows_each_with_its_passages_and_why(coa: Callable[..., Any], tmp_path: Path) -> None:
+    storm = "The lantern went out.\n\n" + "Nobody came by that day. " * 40 + "\n\nA storm broke the barometer."
+    for name, text in {"storm": storm, "soup": "Pea soup needs bacon and patience."}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    lib = str(tmp_path / "lib")
+    assert coa("index", *map(str, sorted(tmp_path.glob("*.txt"))), "--index", lib, "-q").code == 0
+    ask = ("search", lib, "lantern in the storm, barometer", "--documents")
+    found = coa(*ask, "--json").json()
+    (document,) = found["documents"]
+    assert (found["query"], Path(document["path"]).name) == (ask[2], "storm.txt")
+    assert document["parts"].keys() == {"words", "pairs", "units"}
+    assert document["hits"]
+    assert all(storm[hit["start"] : hit["end"]] == hit["quote"] for hit in document["hits"])
+    plain = coa(*ask).out
+    assert "storm.txt" in plain
+    assert "pairs" in plain
+    refused = coa(*ask, "--context", "100")
+    assert refused.code == 2
+    assert "--documents" in refused.err

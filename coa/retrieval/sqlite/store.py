@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coa.documents import Document, SourceMap
-from coa.retrieval.base import Embedding, Record, Unit
+from coa.retrieval.base import Counts, Embedding, Record, Unit
 from coa.retrieval.filters import Condition
 from coa.retrieval.numbers import UNITS_A_DOCUMENT, free_id, numbered, storable
 from coa.retrieval.refusals import refuse_other
@@ -151,6 +151,23 @@ class SQLiteStore:
         """BM25 over windows of three units."""
         with self._db.reading() as connection:
             return words.search(connection, terms, k, where, among)
+
+    def count_words(self, phrases: Sequence[tuple[str, ...]], *, where: Condition | None = None) -> Counts:
+        """Count the units of each document that hold each phrase."""
+        with self._db.reading() as connection:
+            found = [words.count(connection, phrase, where) for phrase in phrases]
+            numbers = json.dumps(sorted({number for one in found for number in one}))
+            said = connection.execute(
+                "select number, doc, chars from documents where number in (select value from json_each(?))", (numbers,)
+            ).fetchall()
+            total, mean = connection.execute("select count(*), avg(chars) from documents").fetchone()
+        ids = {number: doc for number, doc, _ in said}
+        return Counts(
+            documents=total,
+            chars=mean or 0.0,
+            lengths={doc: chars for _, doc, chars in said},
+            units=[{ids[number]: units for number, units in one.items()} for one in found],
+        )
 
     def search_dense(
         self,

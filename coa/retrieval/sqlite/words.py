@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
-from coa.retrieval.base import Unit
+from coa.retrieval.base import Unit, Value
 from coa.retrieval.filters import Condition
 from coa.retrieval.sqlite.conditions import sql
 from coa.retrieval.sqlite.database import number
@@ -19,6 +19,9 @@ from coa.retrieval.windows import windows
 _LARGE = 10_000
 _COMMON = 0.2
 """In an index of `_LARGE` units or more, terms in a larger share of them are left out of a query that has others."""
+
+_BETWEEN = 1
+"""Words that may stand between the two of a pair."""
 
 
 def _rows(units: Sequence[Unit]) -> Iterable[tuple[int, str, str]]:
@@ -47,14 +50,8 @@ def search(
     wanted = _telling(connection, list(dict.fromkeys(terms)))
     if not wanted or (among is not None and not among):
         return {}
-    query = " OR ".join('"' + term.replace('"', '""') + '"' for term in wanted)
-    clauses, values = ["words match ?"], [query]
-    tables = "words"
-    if where is not None:
-        tables = "words cross join units u on u.id = words.rowid cross join documents d on d.number = u.id >> 20"
-        clause, bound = sql(where)
-        clauses.append(f"({clause})")
-        values += bound
+    tables, matching, values = _matching(" OR ".join(map(_quoted, wanted)), where)
+    clauses = [matching]
     if among is not None:
         # The + keeps SQLite from starting the query anew for each number.
         clauses.append("+words.rowid in (select value from json_each(?))")
@@ -62,6 +59,27 @@ def search(
     limit = "" if among is not None else f" order by rank limit {k:d}"
     found = connection.execute(f"select words.rowid, -rank from {tables} where {' and '.join(clauses)}{limit}", values)
     return {int(unit): float(score) for unit, score in found}
+
+
+def count(connection: sqlite3.Connection, phrase: Sequence[str], where: Condition | None) -> dict[int, int]:
+    """How many units hold a phrase among their own words, by the number of their document."""
+    together = _quoted(phrase[0]) if len(phrase) == 1 else f"NEAR({' '.join(map(_quoted, phrase))}, {_BETWEEN})"
+    tables, matching, values = _matching(f"{{own}} : {together}", where)
+    found = connection.execute(f"select words.rowid >> 20, count(*) from {tables} where {matching} group by 1", values)
+    return {int(document): int(units) for document, units in found}
+
+
+def _quoted(term: str) -> str:
+    return '"' + term.replace('"', '""') + '"'
+
+
+def _matching(query: str, where: Condition | None) -> tuple[str, str, list[Value]]:
+    """Tables, an expression for the rows that match, and its values."""
+    if where is None:
+        return "words", "words match ?", [query]
+    clause, bound = sql(where)
+    tables = "words cross join units u on u.id = words.rowid cross join documents d on d.number = u.id >> 20"
+    return tables, f"words match ? and ({clause})", [query, *bound]
 
 
 def _telling(connection: sqlite3.Connection, terms: list[str]) -> list[str]:
