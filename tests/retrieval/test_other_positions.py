@@ -16,14 +16,20 @@ from coa.retrieval.longembed.methods import LongEmbedder
 pytestmark = pytest.mark.slow
 SHORT = "the keeper lit the green lamp"
 LONG = " ".join(["the red boat was in the storm at sea and the light of the lamp was green"] * 12)
-SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+SIZES: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
 
 
 def modernbert(size: int) -> Any:
     """Rotary, with one base for layers that see everything and another for those that see their neighbours."""
     from transformers import ModernBertConfig, ModernBertModel
 
-    special = {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
+    special: dict[str, Any] = {
+        "pad_token_id": 0,
+        "cls_token_id": 2,
+        "sep_token_id": 3,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+    }
     return ModernBertModel(ModernBertConfig(vocab_size=size, max_position_embeddings=64, **SIZES, **special))
 
 
@@ -31,7 +37,11 @@ def deberta(size: int) -> Any:
     """Relative positions alone."""
     from transformers import DebertaV2Config, DebertaV2Model
 
-    relative = {"relative_attention": True, "position_biased_input": False, "pos_att_type": ["p2c", "c2p"]}
+    relative: dict[str, Any] = {
+        "relative_attention": True,
+        "position_biased_input": False,
+        "pos_att_type": ["p2c", "c2p"],
+    }
     return DebertaV2Model(DebertaV2Config(vocab_size=size, max_position_embeddings=64, **SIZES, **relative))
 
 
