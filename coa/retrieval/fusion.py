@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from statistics import fmean
+from typing import TypeVar
+
+Key = TypeVar("Key", int, str)
+"""A unit's number, or a document's id."""
 
 _LEVEL = 1e-9
 _RRF = 60
 
 
 def z_sum(
-    parts: Mapping[str, Mapping[int, float]],
+    parts: Mapping[str, Mapping[Key, float]],
     weights: Mapping[str, float] | None = None,
     unknown: Collection[str] = (),
-) -> dict[int, float]:
+) -> dict[Key, float]:
     """The weighted sum of each unit's z-scores over the union of what the parts found.
 
     A part whose scores are all alike adds nothing.
