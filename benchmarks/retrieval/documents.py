@@ -48,8 +48,8 @@ def whole(texts: dict[str, str], queries: Sequence[tuple[str, str]]) -> float:
     index.index([terms(texts[name]) for name in names], show_progress=False)
     gains: list[float] = []
     for query, right in queries:
-        found, _ = index.retrieve([terms(query)], k=10, show_progress=False)
-        gains.append(gain([names[i] for i in found[0]], right))
+        best: list[int] = index.retrieve([terms(query)], k=10, show_progress=False)[0][0].tolist()
+        gains.append(gain([names[i] for i in best], right))
     return fmean(gains)
 
 
