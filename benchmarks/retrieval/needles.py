@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from vectors import Kept
 from coa.documents import Document, load_all
 from coa.retrieval.base import Mode
 from coa.retrieval.index import Index
+from coa.retrieval.ranking import Ranking
 
 WORDS_A_TOKEN = 0.75
 TOKENS = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
@@ -132,22 +133,33 @@ def paragraphs(data: Path) -> Iterator[str]:
             yield from (turn for turn in case.text.split("\n") if turn.strip())
 
 
-def _indexed(mode: Mode) -> Best:
+def _indexed(mode: Mode, weights: Mapping[str, float] | None = None) -> Best:
     def best(hay: Haystack, embedder: Kept) -> list[int]:
         with tempfile.TemporaryDirectory() as folder:
             index = Index.create(folder, embedder=None if mode == "bm25" else embedder)
             index.add([Document(id=str(i), path=str(i), text=t, sha256=str(i)) for i, t in enumerate(hay.texts)])
-            found = [index.find(query, 1, mode=mode) for query, _ in hay.queries]
+            found = [index.find(query, 1, mode=mode, how=Ranking(weights=weights or {})) for query, _ in hay.queries]
             index.close()
         return [int(hits[0].span.doc) if hits else -1 for hits in found]
 
     return best
 
 
+def _ranked(hay: Haystack, embedder: Kept) -> list[int]:
+    with tempfile.TemporaryDirectory() as folder:
+        index = Index.create(folder, embedder=embedder)
+        index.add([Document(id=str(i), path=str(i), text=t, sha256=str(i)) for i, t in enumerate(hay.texts)])
+        found = [index.rank_documents(query, 1, passages=0) for query, _ in hay.queries]
+        index.close()
+    return [int(hits[0].doc) if hits else -1 for hits in found]
+
+
 METHODS: dict[str, Best] = {
     "BM25 of units": _indexed("bm25"),
     "dense units (plain chunks)": _indexed("dense"),
     "hybrid of both (default)": _indexed("hybrid"),
+    "hybrid, equal weights": _indexed("hybrid", {"dense": 1.0}),
+    "whole documents (rank_documents)": _ranked,
 }
 
 

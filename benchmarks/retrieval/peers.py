@@ -30,9 +30,18 @@ def _langchain_bm25(texts: Sequence[str], terms: Terms) -> Callable[[str], objec
     return BM25Retriever.from_texts(texts, preprocess_func=terms, k=10).invoke
 
 
+def _txtai(texts: Sequence[str], terms: Terms) -> Callable[[str], object]:
+    from txtai.scoring import ScoringFactory
+
+    scoring: Any = ScoringFactory.create({"method": "bm25", "terms": True})
+    scoring.index((i, terms(text), None) for i, text in enumerate(texts))
+    return lambda query: scoring.search(terms(query), 10)
+
+
 LEXICAL: dict[str, Callable[[Sequence[str], Terms], Callable[[str], object]]] = {
     "bm25s (the same units and terms; in memory, rebuilt for every change)": _bm25s,
     "LangChain BM25Retriever (rank_bm25; the same units and terms; in memory)": _langchain_bm25,
+    "txtai BM25 (the same units and terms)": _txtai,
 }
 
 
@@ -90,6 +99,32 @@ def _open_llama() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
     return opened
 
 
+def _txtai_faiss(matrix: NDArray[np.float32], folder: str) -> None:
+    from txtai.ann import ANNFactory
+
+    index: Any = ANNFactory.create({"backend": "faiss", "dimensions": matrix.shape[1]})
+    index.index(matrix.copy())
+    index.save(f"{folder}/ann")
+
+
+def _open_txtai() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
+    from txtai.ann import ANNFactory
+
+    def opened(folder: str) -> Callable[[NDArray[np.float32]], object]:
+        index: Any = ANNFactory.create({"backend": "faiss", "dimensions": 384})
+        index.load(f"{folder}/ann")
+        return lambda vector: index.search(vector[None, :].copy(), 10)
+
+    return opened
+
+
+def chonkie(text: str, most: int) -> int:
+    """Cut a text with chonkie's SentenceChunker; how many pieces."""
+    from chonkie import SentenceChunker
+
+    return len(SentenceChunker(tokenizer="character", chunk_size=most, chunk_overlap=0).chunk(text))
+
+
 def filled(store: Store, blocks: Iterable[NDArray[np.float32]], dimensions: int) -> None:
     """Put vectors into a store, a document a block; the units have no words."""
     store.claim(Embedding(name="given", fingerprint="given:1", dimensions=dimensions))
@@ -135,12 +170,14 @@ DENSE: dict[str, Callable[[NDArray[np.float32], str], None]] = {
     "coa over LanceDB (IVF, SQ8, refined)": _lance,
     "LangChain FAISS (flat, pickled texts)": _langchain,
     "LlamaIndex SimpleVectorStore (JSON)": _llama,
+    "txtai's FAISS index (its own choice of kind; vectors alone, no texts)": _txtai_faiss,
 }
 OPEN: dict[str, Callable[[], Callable[[str], Callable[[NDArray[np.float32]], object]]]] = {
     "coa (mapped IVF, SQ8, exact scores)": _open_own,
     "coa over LanceDB (IVF, SQ8, refined)": _open_lance,
     "LangChain FAISS (flat, pickled texts)": _open_langchain,
     "LlamaIndex SimpleVectorStore (JSON)": _open_llama,
+    "txtai's FAISS index (its own choice of kind; vectors alone, no texts)": _open_txtai,
 }
 
 

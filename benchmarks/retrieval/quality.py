@@ -29,9 +29,8 @@ METHODS = {
     "dense": Ranking(mode="dense"),
     "hybrid, reciprocal ranks": Ranking(fusion="rrf", smooth=0.0),
     "hybrid, z": Ranking(smooth=0.0),
-    "hybrid, z, bm25 half": Ranking(smooth=0.0, weights={"bm25": 0.5}),
+    "hybrid, z, equal weights": Ranking(smooth=0.0, weights={"dense": 1.0}),
     "hybrid, z, dense half": Ranking(smooth=0.0, weights={"dense": 0.5}),
-    "hybrid, z, smooth .15": Ranking(smooth=0.15),
     "hybrid, z, smooth .3": Ranking(smooth=0.3),
     "hybrid, z, smooth .5": Ranking(smooth=0.5),
 }

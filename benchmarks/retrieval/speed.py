@@ -1,12 +1,13 @@
 """Time and size, in one run, beside other libraries where they do the same job.
 
     python benchmarks/retrieval/speed.py words BOOK...             # BM25 over real text, at least a million words
+    python benchmarks/retrieval/speed.py cut BOOK...               # cutting alone, beside chonkie
     python benchmarks/retrieval/speed.py embedding BOOK --count 300  # MiniLM over passages, beside the bare model
     python benchmarks/retrieval/speed.py vectors --count 1000000 [--kept FILE.npz]  # see sources.py
     python benchmarks/retrieval/speed.py rivals --count 100000 [--kept FILE.npz]    # the same in other libraries
     python benchmarks/retrieval/speed.py real FILE.npz             # recall on kept MiniLM vectors (see quality.py)
 
-Peers (bm25s, rank_bm25 through langchain_community, FAISS through langchain_community and llama-index) are measured
+Peers (bm25s, txtai, chonkie, LlamaIndex, rank_bm25 and FAISS through langchain_community) are measured
 where they are installed. CPU seconds are of this process alone. Private memory is the unique set size of a new one.
 """
 
@@ -34,7 +35,7 @@ from coa.retrieval.embedders import SentenceTransformerEmbedder, resolve_embedde
 from coa.retrieval.index import Index
 from coa.retrieval.sqlite.store import SQLiteStore
 from coa.retrieval.terms import terms
-from coa.retrieval.units import unit_spans
+from coa.retrieval.units import MOST_CHARS, unit_spans
 
 QUERIES = (
     "who hid the letter in the drawer",
@@ -65,9 +66,9 @@ def words(paths: list[str]) -> None:
     ]
     print(
         f"{total * times:,} words ({times} copies of {total:,})\n\n"
-        "| library | index, CPU-s per 1M words | query, CPU-ms |"
+        "| library | index, CPU-s per 1M words | query, CPU-ms | by the clock, ms |"
     )
-    print("|---|---|---|")
+    print("|---|---|---|---|")
     scale = 1e6 / (total * times)
     units: list[Unit] = []
     for where in ("", "lancedb://"):
@@ -76,22 +77,46 @@ def words(paths: list[str]) -> None:
             cpu, _ = timed(lambda index=index: index.add(many))
             units = units or index.store.units(index.store.find(_everything(), 10_000_000))
             index.find(QUERIES[0], 10)
-            query = median(timed(lambda q=q, index=index: index.find(q, 10))[0] for q in QUERIES * 5)
+            query = _medians([timed(lambda q=q, index=index: index.find(q, 10)) for q in QUERIES * 5])
             size = sum(path.stat().st_size for path in Path(folder).rglob("*"))
             index.close()
         store = "LanceDB" if where else "SQLite"
         own = f"coa, {store}: {len(units):,} units, cut, stemmed, with windows, on disk ({size / 1e6:.0f} MB)"
-        print(f"| {own} | {cpu * scale:.1f} | {1000 * query:.1f} |", flush=True)
+        print(f"| {own} | {cpu * scale:.1f} | {query} |", flush=True)
     texts = [unit.text for unit in units]
     for name, build in peers.LEXICAL.items():
         made: list[Callable[[str], object]] = []
         try:
             cpu, _ = timed(lambda build=build, made=made: made.append(build(texts, terms)))
         except ImportError as error:
+            print(f"| {name} | not installed: {error.name} | | |")
+            continue
+        query = _medians([timed(lambda q=q, made=made: made[0](q)) for q in QUERIES * 3])
+        print(f"| {name} | {cpu * scale:.1f} | {query} |", flush=True)
+
+
+def cut(paths: list[str]) -> None:
+    """Cutting alone: this library's units and chonkie's sentences packed to the same size."""
+    texts = [document.text for document in load_all(paths).documents]
+    scale = 1e6 / sum(len(text.split()) for text in texts)
+    print("| cut to 600 characters at sentences | CPU-s per 1M words | pieces |\n|---|---|---|")
+    for name, cutter in {"coa": lambda text: len(unit_spans(text)), "chonkie SentenceChunker": _chonkie}.items():
+        counts: list[int] = []
+        try:
+            cpu, _ = timed(lambda cutter=cutter, counts=counts: counts.extend(map(cutter, texts)))
+        except ImportError as error:
             print(f"| {name} | not installed: {error.name} | |")
             continue
-        query = median(timed(lambda q=q, made=made: made[0](q))[0] for q in QUERIES * 3)
-        print(f"| {name} | {cpu * scale:.1f} | {1000 * query:.1f} |", flush=True)
+        print(f"| {name} | {cpu * scale:.2f} | {sum(counts):,} |", flush=True)
+
+
+def _chonkie(text: str) -> int:
+    return peers.chonkie(text, MOST_CHARS)
+
+
+def _medians(times: list[tuple[float, float]]) -> str:
+    """Processor and clock milliseconds, as two cells."""
+    return f"{1000 * median(cpu for cpu, _ in times):.1f} | {1000 * median(wall for _, wall in times):.1f}"
 
 
 def vectors(count: int, folder: Path, kept: Path | None) -> None:
@@ -210,13 +235,14 @@ def rivals(count: int, kept: Path | None) -> None:
     source = Source(kept)
     matrix = source.matrix(count)
     print(f"{count:,} vectors from {source.said}\n")
-    print("| library | build, CPU-s | open, ms | private memory, MB | query, CPU-ms |\n|---|---|---|---|---|")
+    print("| library | build, CPU-s | open, ms | private memory, MB | query, CPU-ms | by the clock, ms |")
+    print("|---|---|---|---|---|---|")
     for name, build in peers.DENSE.items():
         with tempfile.TemporaryDirectory() as folder:
             try:
                 cpu, _ = timed(lambda build=build, folder=folder: build(matrix, folder))
             except ImportError as error:
-                print(f"| {name} | not installed: {error.name} | | | |")
+                print(f"| {name} | not installed: {error.name} | | | | |")
                 continue
             said = _elsewhere(f"speed.rival({name!r}, {folder!r}, {str(kept or '')!r})")
             print(f"| {name} | {cpu:.1f} | {said.strip()} |", flush=True)
@@ -231,8 +257,8 @@ def rival(name: str, folder: str, kept: str) -> None:
     made: list[Callable[[NDArray[np.float32]], object]] = []
     _, wall = timed(lambda: made.append(opening(folder)))
     after = psutil.Process().memory_full_info().uss
-    query = median(timed(lambda q=q: made[0](q))[0] for q in queries)
-    print(f"{1000 * wall:.0f} | {(after - before) / 2**20:.0f} | {1000 * query:.1f}")
+    query = _medians([timed(lambda q=q: made[0](q)) for q in queries])
+    print(f"{1000 * wall:.0f} | {(after - before) / 2**20:.0f} | {query}")
 
 
 def _everything() -> object:
@@ -243,7 +269,7 @@ def _everything() -> object:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("words", "vectors", "real", "rivals", "embedding"))
+    parser.add_argument("what", choices=("words", "cut", "vectors", "real", "rivals", "embedding"))
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--kept", type=Path, help="Vectors of `quality.py`, for `vectors` and `rivals`.")
@@ -251,6 +277,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.what == "words":
         words(args.paths)
+    elif args.what == "cut":
+        cut(args.paths)
     elif args.what == "real":
         real(Path(args.paths[0]))
     elif args.what == "rivals":

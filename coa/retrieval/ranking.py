@@ -15,7 +15,7 @@ from coa.retrieval.base import Mode, Store
 from coa.retrieval.diversity import diverse
 from coa.retrieval.embedders import Embedder, embed_queries
 from coa.retrieval.filters import Condition
-from coa.retrieval.fusion import reciprocal_ranks, smoothed, z_sum
+from coa.retrieval.fusion import reciprocal_ranks, smoothed, vectors_share, z_sum
 from coa.retrieval.terms import terms
 
 Parts = dict[str, dict[int, float]]
@@ -28,7 +28,8 @@ class Ranking:
     Attributes:
         mode: ``bm25``, ``dense`` or ``hybrid``; None is hybrid where the index has vectors, BM25 otherwise.
         fusion: ``z`` adds z-scores, ``rrf`` reciprocal ranks.
-        weights: Of the parts ``bm25`` and ``dense``; 1 where none is given.
+        weights: Of the parts ``bm25`` and ``dense``. Without one words have 1, and with the fusion ``z`` vectors have 1
+            or less, by how far the best passage stands out by its words: `coa.retrieval.fusion.vectors_share`.
         smooth: The share of its neighbours' scores that a unit gets in a hybrid search; 0 turns it off.
         diversity: 0 takes the best, 1 the most different of the good ones (MMR's 1 - lambda).
         candidates: Units that each part contributes.
@@ -140,7 +141,20 @@ def _fused(parts: Parts, how: Ranking) -> dict[int, float]:
     weights = {name: how.weights.get(name.partition("#")[0], 1.0) for name in parts}
     if how.fusion == "rrf":
         return reciprocal_ranks(parts, weights)
+    if "dense" not in how.weights:
+        weights |= _vectors_weights(parts)
     return z_sum(parts, weights, unknown=[name for name in parts if name.startswith("dense")])
+
+
+def _vectors_weights(parts: Parts) -> dict[str, float]:
+    """What the vectors of each query weigh beside its words."""
+    union = {unit for found in parts.values() for unit in found}
+    shares: dict[str, float] = {}
+    for name, found in parts.items():
+        part, _, query = name.partition("#")
+        if part == "bm25" and f"dense#{query}" in parts:
+            shares[f"dense#{query}"] = vectors_share([found.get(unit, 0.0) for unit in union])
+    return shares
 
 
 def _by_name(parts: Mapping[str, Mapping[int, float]]) -> Parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, pstdev
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from coa.documents import Document
 from coa.errors import UnusableIndex, UsageError
+from coa.retrieval.fusion import vectors_share
 from coa.retrieval.index import Index
 from coa.retrieval.ranking import Ranking
 from coa.testing.stores import vector
@@ -64,6 +66,33 @@ def test_both_fusions_agree_on_what_both_parts_prefer(index: Index) -> None:
 def test_a_weight_of_nought_silences_a_part(index: Index) -> None:
     words = index.find("ants zebras", 4, how=Ranking(weights={"dense": 0.0}))
     assert [hit.span for hit in words][:2] == [hit.span for hit in index.find("ants zebras", 2, mode="bm25")]
+
+
+def test_vectors_yield_to_words_that_stand_far_out() -> None:
+    near = [4.0, 3.5, 3.0, 2.5, 2.0]
+    assert vectors_share(near) == 1.0
+    far = [10.0, *[1.0] * 99]
+    z = (10.0 - mean(far)) / pstdev(far)
+    assert vectors_share(far) == pytest.approx((3.0 / z) ** 2)
+    assert vectors_share([]) == vectors_share([2.0, 2.0]) == 1.0
+
+
+def test_the_score_is_words_and_the_share_of_vectors_unless_weights_are_given(tmp_path: Path) -> None:
+    made = Index.create(tmp_path / "lib", embedder=Letters())
+    texts = {str(n): f"Somebody zigzags past zebra {'y' * n} in a zoo." for n in range(40)}
+    texts["named"] = "Quist hid the letter at home."
+    made.add([Document(id=name, path=name, text=text, sha256=name) for name, text in texts.items()])
+    for weights, full in (({}, False), ({"dense": 1.0}, True)):
+        hits = made.find("Quist in the zoo", 41, how=Ranking(weights=weights))
+        words = [hit.parts.get("bm25", 0.0) for hit in hits]
+        near = [hit.parts["dense"] for hit in hits]
+        share = 1.0 if full else vectors_share(words)
+        assert full or share < 0.5
+        expected = [
+            (one - mean(words)) / pstdev(words) + share * (other - mean(near)) / pstdev(near)
+            for one, other in zip(words, near, strict=True)
+        ]
+        assert [hit.score for hit in hits] == pytest.approx(expected, abs=1e-5)
 
 
 def test_diversity_leaves_a_twin_for_later(index: Index) -> None:
