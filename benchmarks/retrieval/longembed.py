@@ -61,6 +61,9 @@ THINGS = (
 FILLER = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again. "
 WORDS_A_TOKEN = 0.75
 WHOLE = ("gp", "rp", "pi")
+TASKS = ("passkey", "needle, shared", "needle, own")
+WAYS = ("passages", "cut", "pcw", *WHOLE, "unscaled")
+"""``unscaled`` is ``gp`` without scaled queries."""
 
 
 @dataclass(frozen=True)
@@ -138,17 +141,20 @@ def by_vector(case: Case, embedder: LongEmbedder, queries: Sequence[str], docume
     return float((likeness.argmax(axis=1) == range(len(case.queries))).mean())
 
 
-def measured(case: Case, model: SentenceTransformerEmbedder, longest: int, native: int | None) -> dict[str, float]:
-    found = by_index(case, model)
-    pcw = LongEmbedder(model, "pcw")
-    beginnings = [" ".join(text.split()[: int(model.window * 0.7)]) for text in case.documents]
-    found["cut at the window"] = by_vector(case, pcw, case.queries, beginnings)
-    found["pcw"] = by_vector(case, pcw, case.queries, case.documents)
-    if case.tokens <= longest:
-        for method in WHOLE:
-            found[method] = by_vector(case, LongEmbedder(model, method, native=native), case.queries, case.documents)
-        plain = LongEmbedder(model, "gp", native=native, scaled=False)
-        found["gp, queries not scaled"] = by_vector(case, plain, case.queries, case.documents)
+def measured(
+    case: Case, model: SentenceTransformerEmbedder, ways: Sequence[str], native: int | None
+) -> dict[str, float]:
+    """The share of right documents by each way that is asked for."""
+    found = by_index(case, model) if "passages" in ways else {}
+    if "cut" in ways:
+        beginnings = [" ".join(text.split()[: int(model.window * 0.7)]) for text in case.documents]
+        found["cut at the window"] = by_vector(case, LongEmbedder(model, "pcw"), case.queries, beginnings)
+    for way in ways:
+        if way in ("pcw", *WHOLE, "unscaled"):
+            method = "gp" if way == "unscaled" else way
+            length = None if way == "pcw" else native
+            embedder = LongEmbedder(model, method, native=length, scaled=way != "unscaled")
+            found[way] = by_vector(case, embedder, case.queries, case.documents)
     return found
 
 
@@ -158,6 +164,8 @@ def main() -> None:
     parser.add_argument("--embedder", default="minilm")
     parser.add_argument("--lengths", default="256:10,1024:10,4096:8,32768:5", help="TOKENS:DOCUMENTS,...")
     parser.add_argument("--longest", type=int, default=4096, help="beyond it only passages and parallel windows")
+    parser.add_argument("--tasks", nargs="*", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument("--native", type=int, help="native length of gp, rp and pi; what the model declares by default")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -166,12 +174,15 @@ def main() -> None:
     texts = [coa.load(path).text for path in sorted(options.texts.iterdir())]
     lengths = [(int(tokens), int(n)) for tokens, n in (pair.split(":") for pair in options.lengths.split(","))]
     for case in cases(texts, lengths, options.seed):
+        if case.task not in options.tasks:
+            continue
+        ways = [way for way in options.ways if case.tokens <= options.longest or way not in (*WHOLE, "unscaled")]
         began = time.process_time()
         row = {
             "task": case.task,
             "tokens": case.tokens,
             "documents": len(case.documents),
-            **measured(case, model, options.longest, options.native),
+            **measured(case, model, ways, options.native),
         }
         print(json.dumps(row | {"cpu_seconds": round(time.process_time() - began, 1)}), flush=True)
 

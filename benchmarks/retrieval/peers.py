@@ -1,8 +1,12 @@
-"""Other libraries, each as a function that indexes and one that opens; ImportError where one is not installed."""
+"""Other libraries, each as a function that indexes and one that opens; ImportError where one is not installed.
+
+Those without complete types are handled as Any.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -17,23 +21,18 @@ Terms = Callable[[str], list[str]]
 
 
 def _bm25s(texts: Sequence[str], terms: Terms) -> Callable[[str], object]:
-    import bm25s
-
-    index = bm25s.BM25()
+    index: Any = import_module("bm25s").BM25()
     index.index([terms(text) for text in texts], show_progress=False)
     return lambda query: index.retrieve([terms(query)], k=10, show_progress=False)
 
 
 def _langchain_bm25(texts: Sequence[str], terms: Terms) -> Callable[[str], object]:
-    from langchain_community.retrievers import BM25Retriever
-
-    return BM25Retriever.from_texts(texts, preprocess_func=terms, k=10).invoke
+    retriever: Any = import_module("langchain_community.retrievers").BM25Retriever
+    return retriever.from_texts(texts, preprocess_func=terms, k=10).invoke
 
 
 def _txtai(texts: Sequence[str], terms: Terms) -> Callable[[str], object]:
-    from txtai.scoring import ScoringFactory
-
-    scoring: Any = ScoringFactory.create({"method": "bm25", "terms": True})
+    scoring: Any = import_module("txtai.scoring").ScoringFactory.create({"method": "bm25", "terms": True})
     scoring.index((i, terms(text), None) for i, text in enumerate(texts))
     return lambda query: scoring.search(terms(query), 10)
 
@@ -63,17 +62,16 @@ def _fake() -> Any:
 
 
 def _langchain(matrix: NDArray[np.float32], folder: str) -> None:
-    from langchain_community.vectorstores import FAISS
-
+    faiss: Any = import_module("langchain_community.vectorstores").FAISS
     texts = [f"unit {i}" for i in range(len(matrix))]
-    FAISS.from_embeddings(zip(texts, matrix.tolist(), strict=True), _fake()).save_local(folder)
+    faiss.from_embeddings(zip(texts, matrix.tolist(), strict=True), _fake()).save_local(folder)
 
 
 def _open_langchain() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
-    from langchain_community.vectorstores import FAISS
+    faiss: Any = import_module("langchain_community.vectorstores").FAISS
 
     def opened(folder: str) -> Callable[[NDArray[np.float32]], object]:
-        store = FAISS.load_local(folder, _fake(), allow_dangerous_deserialization=True)
+        store = faiss.load_local(folder, _fake(), allow_dangerous_deserialization=True)
         return lambda vector: store.similarity_search_by_vector(vector.tolist(), k=10)
 
     return opened
@@ -100,18 +98,16 @@ def _open_llama() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
 
 
 def _txtai_faiss(matrix: NDArray[np.float32], folder: str) -> None:
-    from txtai.ann import ANNFactory
-
-    index: Any = ANNFactory.create({"backend": "faiss", "dimensions": matrix.shape[1]})
+    index: Any = import_module("txtai.ann").ANNFactory.create({"backend": "faiss", "dimensions": matrix.shape[1]})
     index.index(matrix.copy())
     index.save(f"{folder}/ann")
 
 
 def _open_txtai() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
-    from txtai.ann import ANNFactory
+    factory: Any = import_module("txtai.ann").ANNFactory
 
     def opened(folder: str) -> Callable[[NDArray[np.float32]], object]:
-        index: Any = ANNFactory.create({"backend": "faiss", "dimensions": 384})
+        index: Any = factory.create({"backend": "faiss", "dimensions": 384})
         index.load(f"{folder}/ann")
         return lambda vector: index.search(vector[None, :].copy(), 10)
 
@@ -120,9 +116,8 @@ def _open_txtai() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
 
 def chonkie(text: str, most: int) -> int:
     """Cut a text with chonkie's SentenceChunker; how many pieces."""
-    from chonkie import SentenceChunker
-
-    return len(SentenceChunker(tokenizer="character", chunk_size=most, chunk_overlap=0).chunk(text))
+    chunker: Any = import_module("chonkie").SentenceChunker(tokenizer="character", chunk_size=most, chunk_overlap=0)
+    return len(chunker.chunk(text))
 
 
 def filled(store: Store, blocks: Iterable[NDArray[np.float32]], dimensions: int) -> None:
