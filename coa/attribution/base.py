@@ -105,7 +105,7 @@ class Search:
     k: int = 5
     epsilon: float = 1.5
     branch: int = 4
-    halves: tuple[int, ...] = (16, 32, 64)
+    halves: tuple[int, ...] = (8, 16, 32, 64)
     seed: int = 0
     prune: bool = True
     least: float = 0.0

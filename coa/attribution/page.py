@@ -40,7 +40,7 @@ def trace_to_html(trace: Trace, documents: Sequence[Document]) -> str:
         agent_name=agent_name,
         numbers=_numbers_by_place(data),
         bars=[_bars(claim) for claim in data["claims"]],
-        curves=[_curve(claim) for claim in data["claims"]],
+        curve_of=_curve,
         shown=_shown,
         embedded=Markup(_embedded(data)),
     )
@@ -177,9 +177,9 @@ def _bars(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _curve(claim: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The claim as its causes are shown one after the other, and as they are taken away, best first: for an SVG."""
+    """A claim or hop as its causes are shown one after the other, and as they are taken away, best first: an SVG."""
     kept, left = claim["curve"]["kept"], claim["curve"]["left"]
-    if len(kept) < 2 or claim["found_by"] == "support":
+    if not kept or claim["found_by"] == "support":
         return None
     shown, taken = [claim["v_none"], *kept], [claim["v_only"], *left]
     values = [*shown, *taken, claim["v_all"]]

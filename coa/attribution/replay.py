@@ -59,6 +59,24 @@ async def played(manifest: Manifest, runs: Runs, settings: Settings, model: Mode
         InputChanged: a document is no longer what it was.
         UsageError: the journal does not hold the whole run.
     """
+    session = await session_of(manifest, runs, settings, model)
+    with runs.journal(manifest) as journal:
+        recorder = Recorder(manifest, journal)
+        outcome = await session.pipeline.run(session.job(recorder, ignore))
+    return Played(
+        task=manifest.task,
+        documents=session.documents,
+        fence=session.ctx.fence,
+        steps=_steps(recorder, session, outcome.sample),
+    )
+
+
+async def session_of(manifest: Manifest, runs: Runs, settings: Settings, model: Model) -> Session:
+    """The session of a run, prepared as it was.
+
+    Raises:
+        InputChanged: a document is no longer what it was.
+    """
     same = settings.model_copy(
         update={
             "window": manifest.window,
@@ -70,15 +88,7 @@ async def played(manifest: Manifest, runs: Runs, settings: Settings, model: Mode
     )
     session = await prepare(manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model)
     check_unchanged(manifest, [document.source for document in session.documents])
-    with runs.journal(manifest) as journal:
-        recorder = Recorder(manifest, journal)
-        outcome = await session.pipeline.run(session.job(recorder, ignore))
-    return Played(
-        task=manifest.task,
-        documents=session.documents,
-        fence=session.ctx.fence,
-        steps=_steps(recorder, session, outcome.sample),
-    )
+    return session
 
 
 class Recorder:
@@ -98,14 +108,20 @@ class Recorder:
         """
         record = self._journal.get(request_key(self._manifest.model, request))
         if record is None:
-            raise UsageError(
-                f"the journal of run {self._manifest.run_id!r} does not hold the whole run",
-                hint=f"Finish it first: coa resume {self._manifest.run_id}, or trace with --direct.",
-            )
+            reply = await self.missing(request)
+            self.said.append((request, reply))
+            return reply
         if isinstance(record.outcome, Overflow):
             raise ContextOverflow(record.outcome.message, limit=record.outcome.limit, actual=record.outcome.actual)
         self.said.append((request, record.outcome))
         return record.outcome
+
+    async def missing(self, request: Request) -> Reply:
+        """What to do about a request that the journal does not hold."""
+        raise UsageError(
+            f"the journal of run {self._manifest.run_id!r} does not hold the whole run",
+            hint=f"Finish it first: coa resume {self._manifest.run_id}, or trace with --direct.",
+        )
 
 
 def _steps(recorder: Recorder, session: Session, sample: int) -> tuple[Step, ...]:

@@ -64,7 +64,7 @@ def trace_to_dict(trace: Trace, documents: Sequence[Document]) -> dict[str, Any]
                 **_values(claim.found),
                 "causes": [_cause(cause, trace, sources, numbers) for cause in claim.found.causes],
                 "hops": [_hop(hop, sources) for hop in claim.hops],
-                "curve": {"kept": _rounded(claim.found.kept), "left": _rounded(claim.found.left)},
+                "curve": _curve(claim.found),
                 "rounds": [_round(batch, named) for batch in claim.found.batches],
             }
             for claim in trace.claims
@@ -113,6 +113,7 @@ def _hop(hop: Hop, sources: Mapping[str, Document]) -> dict[str, Any]:
         "verdict": hop.found.verdict,
         **_values(hop.found),
         "causes": [_hop_cause(cause, sources) for cause in hop.causes],
+        "curve": _curve(hop.found),
     }
 
 
@@ -136,6 +137,10 @@ def _hop_cause(cause: HopCause, sources: Mapping[str, Document]) -> dict[str, An
 def agent_name(hop: Mapping[str, Any]) -> str:
     """``worker 3 of 16``, or the role alone."""
     return f"{hop['agent']} {hop['part']} of {hop['parts']}" if hop["part"] is not None else str(hop["agent"])
+
+
+def _curve(found: Found) -> dict[str, list[float]]:
+    return {"kept": _rounded(found.kept), "left": _rounded(found.left)}
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from coa.agents.quotes import marker_pattern
 from coa.attribution.auto import unexplored
-from coa.attribution.choose import supports_only
+from coa.attribution.choose import added, supports_only
 from coa.attribution.replay import Played, played
+from coa.attribution.rerun import Closer
 from coa.attribution.through import Chain, found_in_sources, segment_of
 from coa.attribution.trace import (
     SUPPORT,
@@ -30,6 +31,7 @@ from coa.config import Settings, default_run_dir
 from coa.documents import Document
 from coa.errors import RunNotFound, UsageError
 from coa.events import Emit, RunStarted, StepDone, Warned, ignore
+from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
 from coa.runtime.manifest import Manifest, check_unchanged
 from coa.runtime.runs import GIVE_AGAIN, Runs, open_journal
@@ -66,7 +68,7 @@ async def trace_run(
         settings: Model and limits; by default the run's own model scores.
         options: How to trace.
         direct: Leave the agents out: show the model the sentences themselves, as if it had read them. So does a
-            forensic look, which asks again without some of them.
+            forensic look at a written text.
         emit: Told of progress.
         model: Scores instead of the one that the settings name.
         begun: The trace that goes on.
@@ -90,7 +92,7 @@ async def trace_run(
     same = _settings_of(manifest, settings)
     question = manifest.task.query or SUMMARY_QUESTION
     request = {"run": manifest.run_id, "direct": direct, "options": asdict(options)}
-    if direct or options.forensic:
+    if direct or (options.forensic and manifest.task.kind == "write"):
         documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
         _check_begun(begun, documents)
         found = await trace(question, text, documents, same, options, emit=emit, model=model, request=request)
@@ -108,7 +110,10 @@ async def trace_run(
             window=manifest.window,
         )
         with open_journal(whole, same, request=request) as (journal, opened):
-            result = await _through(run, question, text, whole.run_id, scoring, options, same, journal, emit)
+            asks = not supports_only(options.scorer, scoring) and scoring.name == manifest.model
+            caller = caller_for((scoring,), same, journal, emit) if asks else None
+            again = _Again(manifest=manifest, runs=runs, text=text, caller=caller) if options.forensic else None
+            result = await _through(run, question, text, whole.run_id, scoring, options, same, journal, emit, again)
             if opened is not None:
                 opened.finish("complete")
     finally:
@@ -222,6 +227,29 @@ async def _played(manifest: Manifest, runs: Runs, settings: Settings, scoring: M
         await answered.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Again:
+    """What a forensic look needs: the run, its answer, and who is asked; nobody where another model scores."""
+
+    manifest: Manifest
+    runs: Runs
+    text: str
+    caller: Caller | None
+
+    def closer(self, run: Played, chain: Chain, model: Model, settings: Settings, index: dict[Span, int]) -> Closer:
+        """The look itself, over the hops that were found."""
+        return Closer(
+            manifest=self.manifest,
+            runs=self.runs,
+            settings=settings,
+            model=model,
+            tag=run.fence.tag,
+            purse=chain.purse,
+            ask=self.caller,
+            index=index,
+        )
+
+
 async def _through(
     run: Played,
     question: str,
@@ -232,6 +260,7 @@ async def _through(
     settings: Settings,
     journal: Journal,
     emit: Emit,
+    again: _Again | None,
 ) -> Trace:
     chain = Chain(run, model, options, settings, journal, emit)
     answer, claims = matched(text, run, chain) if run.task.kind == "write" else _last(run, chain)
@@ -254,8 +283,17 @@ async def _through(
             *warnings,
             f"{lost} sentences were edited after they were written: nothing in the journal is like them",
         )
+    if again is not None and again.caller is None and not supports_only(options.scorer, model):
+        warnings = (*warnings, f"{model.name} did not write the answer: it was not asked again without the causes")
+    looked = None
+    if again is not None:
+        closer = again.closer(run, chain, model, settings, index)
+        written = [writer for _, _, writer in claims]
+        complete = all(claim.found.complete for claim in traced)
+        looked = await closer.look(chain, run.documents, list(index), written, again.text, whole=complete)
     for warning in warnings:
         emit(Warned(message=warning))
+    paid = [each.usage for each in (way, again.caller if again else None) if each is not None]
     return Trace(
         question=question,
         answer=answer,
@@ -270,8 +308,9 @@ async def _through(
         examined=chain.examined,
         unexamined=0,
         search=chain.purse.usage(chain.whole),
-        usage=way.usage if way is not None else Usage(cost_usd=0.0),
+        usage=added(paid) if paid else Usage(cost_usd=0.0),
         warnings=warnings,
+        forensics=looked,
     )
 
 

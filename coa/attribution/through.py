@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from coa.attribution.base import Cause, Found, Role, Scorer, Search, Segment
 from coa.attribution.choose import Scored, Way, choose_way, supports_only
+from coa.attribution.forensics import conflicts_of
 from coa.attribution.hops import Hop, HopCause
 from coa.attribution.ledger import Ledger, Purse
 from coa.attribution.outline import Outline
@@ -18,7 +19,7 @@ from coa.attribution.pieces import Piece, expanded, note_spans, pieces_of
 from coa.attribution.prompting import SentPrompting
 from coa.attribution.replay import Played, Step
 from coa.attribution.support import find_support
-from coa.attribution.trace import METHODS, TraceOptions, find_claim
+from coa.attribution.trace import METHODS, TraceOptions, claim_utility, find_claim
 from coa.config import Settings
 from coa.events import Emit
 from coa.runtime.journal import Journal
@@ -66,6 +67,7 @@ class Chain:
         self._run, self._model, self._options = run, model, options
         self._settings, self._journal, self._emit = settings, journal, emit
         self._desks: dict[int, _Desk] = {}
+        self._ways: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
         self._way: Way | None = None
         self._outline = Outline(run.documents)
         texts = sum(model.counter.count(document.text) for document in run.documents)
@@ -100,8 +102,26 @@ class Chain:
             place: Of the step whose reply holds it; the last one where none is given.
         """
         hops: list[Hop] = []
-        await self._explain(len(self._run.steps) - 1 if place is None else place, claim, hops, {})
+        at = len(self._run.steps) - 1 if place is None else place
+        await self._explain(at, claim, hops, self._ways.setdefault((at, claim), {}))
         return tuple(hops)
+
+    async def against(self, place: int, claim: int) -> list[tuple[Span, float]]:
+        """Sentences that lower v of a hop on the way of a claim, beside the hop's causes, and by how much.
+
+        Raises:
+            BudgetSpent: the look did not fit in what is left.
+        """
+        found: list[tuple[Span, float]] = []
+        for step, sentence in self._ways.get((place, claim), {}):
+            desk = self._desks[step]
+            if desk.scorer is None or desk.ledger is None or not any(piece.span for piece in desk.pieces):
+                continue
+            utility = claim_utility(desk.ledger, desk.scorer, desk.claims, sentence)
+            for conflict in await conflicts_of(utility, desk.hops[sentence], self._searching(desk)):
+                if (span := desk.pieces[conflict.segment].span) is not None:
+                    found.append((span, conflict.effect))
+        return found
 
     async def _explain(self, place: int, claim: int, hops: list[Hop], seen: dict[tuple[int, int], int]) -> int:
         """Add the hop of one sentence of a step, and those behind it; return its place among the hops."""
@@ -132,9 +152,12 @@ class Chain:
             texts = [expanded(piece.text, told, tag) for piece in desk.pieces]
             return find_support(texts, expanded(desk.step.text[start:end], told, tag), self._options.k)
         scorer, ledger = await self._scored(desk)
+        find = METHODS[self._options.method]
+        return await find_claim(ledger, scorer, desk.claims, claim, find, self._searching(desk))
+
+    def _searching(self, desk: _Desk) -> Search:
         edges = self._outline.edges([piece.span for piece in desk.pieces])
-        search = Search(k=self._options.k, seed=self._options.seed, edges=edges)
-        return await find_claim(ledger, scorer, desk.claims, claim, METHODS[self._options.method], search)
+        return Search(k=self._options.k, seed=self._options.seed, edges=edges)
 
     async def _scored(self, desk: _Desk) -> tuple[Scorer, Ledger]:
         if desk.scorer is None or desk.ledger is None:

@@ -43,9 +43,7 @@ def trace(
     ] = 100.0,
     forensic: Annotated[
         bool,
-        typer.Option(
-            "--forensic", help="Look for orders to the model and conflicts, and ask again without them (as --direct)."
-        ),
+        typer.Option("--forensic", help="Look for orders to the model and conflicts, and ask again without them."),
     ] = False,
     direct: Annotated[
         bool, typer.Option("--direct", help="Of a RUN: leave the agents out, as if the model had read the sentences.")

@@ -3,11 +3,13 @@
 import pytest
 
 from coa.attribution.auto import find_causes
-from coa.attribution.base import Search
+from coa.attribution.base import Search, Segment
 from coa.attribution.ledger import ClaimUtility, Ledger
+from coa.attribution.segments import shortlist
 from coa.attribution.shapley import exact_shapley
 from coa.attribution.views import views_of
 from coa.testing.utilities import Family, SimulatedScorer
+from coa.types import Span
 
 
 def utility(n: int, family: Family, seed: int, *, sigma: float = 0.15, tau: float = 0.4) -> tuple[ClaimUtility, Ledger]:
@@ -41,3 +43,9 @@ async def test_the_middle_of_shapley_values_may_be_scored_by_another_view():
     split = await exact_shapley(fine, players, middle)
     assert (fine_ledger.usage.calls, middle_ledger.usage.calls) == (2 + 5 + 5, 10 + 10)
     assert split == pytest.approx(await exact_shapley(fine, players))
+
+
+def test_beyond_the_window_an_uninformative_prior_keeps_what_comes_first_and_leaves_the_rest_unexamined():
+    segments = [Segment(span=Span(doc="d", start=i, end=i + 1), text=f"Filler {i} says.", tokens=5) for i in range(40)]
+    kept = shortlist(segments, "Zinc lay beneath an organ.", 50)
+    assert [segment.span.start for segment in kept] == list(range(10))
