@@ -63,7 +63,7 @@ class _Hunt:
             found = await _kept(views, list(dict.fromkeys([*known, *more])), search)
             if not found or set(found) <= set(known):
                 continue
-            more = await substitutes(views.quiet, found, search)
+            more = await substitutes(views.raw, views.quiet, found, search)
             result = await self._examined(list(dict.fromkeys([*found, *more]))[: search.k], "halves")
             if result.certified:
                 return result

@@ -23,6 +23,8 @@ _STANDARD_ERRORS = 2.0
 _LEAST_EFFECT = 0.5
 _MOST_HALVES = 128
 _LARGER = 0.75
+_REPLACED = 0.2
+"""Of what a segment brings, what must be left without it where another can take its place."""
 
 
 async def random_halves(raw: Utility, quiet: Utility, search: Search, halves: int, pool: Sequence[int]) -> list[int]:
@@ -91,19 +93,24 @@ async def _enough(quiet: Utility, found: Sequence[int], search: Search, pool: Se
     return await completed(quiet, found, pool, wanted, search.k, search)
 
 
-async def substitutes(utility: Utility, found: Sequence[int], search: Search) -> list[int]:
-    """Segments that can take the place of one of ``found``: copies of evidence that helps only in company."""
+async def substitutes(raw: Utility, quiet: Utility, found: Sequence[int], search: Search) -> list[int]:
+    """Segments that can take the place of one of ``found``: copies of evidence that helps only in company.
+
+    Whether there are any for a segment shows when it alone is left out of everything: only then is it worth looking.
+    """
+    everything = frozenset(range(raw.n))
+    left = await raw.values([everything - {each} for each in found])
     added: list[int] = []
-    for each in found:
+    for each, without_it in zip(found, left, strict=True):
         given = frozenset(found) - {each}
-        with_it, without = await utility.values([given | {each}, given])
-        rest = [i for i in range(utility.n) if i not in found and i not in added]
-        if with_it - without < search.epsilon or not rest:
+        with_it, without = await quiet.values([given | {each}, given])
+        rest = [i for i in range(raw.n) if i not in found and i not in added]
+        if with_it - without < search.epsilon or without_it - without < _REPLACED * (with_it - without) or not rest:
             continue
         groups = cut(rest, search.groups, search.edges)
-        values = await utility.values([given | frozenset(group) for group in groups])
+        values = await quiet.values([given | frozenset(group) for group in groups])
         half = without + max(0.0, 0.5 * (with_it - without) - search.epsilon)
-        added += await descend(utility, given, groups, values, half, keep=search.k, search=search)
+        added += await descend(quiet, given, groups, values, half, keep=search.k, search=search)
     return added
 
 

@@ -33,4 +33,4 @@ def test_rows_figures_plans_and_errors(coa, root: Path, tmp_path: Path):
     assert coa(*command, "--max", "dues").code == 2
     assert coa(*command, "--join", str(schema)).code == 2
     run = coa(*command, "--max", "nights", "--json").json()["run_id"]
-    assert coa("resume", run, "-q").json()["result"][0]["values"]["nights"] == 7
+    assert coa("resume", run, "-q", "--json").json()["result"][0]["values"]["nights"] == 7
