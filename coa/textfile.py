@@ -1,4 +1,4 @@
-"""Small text files that a user names: questions, records, tables, examples."""
+"""Small text files that a user names: questions, records, tables, examples, briefs."""
 
 from __future__ import annotations
 
@@ -18,5 +18,16 @@ def read_text(path: str | Path) -> str:
         return Path(path).read_text("utf-8-sig")
     except FileNotFoundError:
         raise InputNotFound(f"there is no file {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputUnreadable(f"cannot read {str(path)!r}: {error}", hint="Save it as UTF-8.") from None
+    except OSError as error:
         raise InputUnreadable(f"cannot read {str(path)!r}: {error}") from None
+
+
+def text_or_file(value: str) -> str:
+    """A text that was given, or, as ``@FILE``, that of a file.
+
+    Raises:
+        InputNotFound, InputUnreadable: as `read_text`.
+    """
+    return read_text(value[1:]) if value.startswith("@") else value

@@ -15,7 +15,8 @@ from coa.cli.console import note, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import account, as_json, read_stdin, watched
 from coa.config import Settings
-from coa.errors import InputNotFound, UsageError
+from coa.errors import UsageError
+from coa.textfile import text_or_file
 
 if TYPE_CHECKING:
     from coa.attribution.run import Traced
@@ -57,20 +58,12 @@ def trace(
     if run is not None:
         traced = _traced_run(run, settings, how, forgetting(settings), direct=direct, quiet=shown.quiet)
     elif source and question is not None and answer is not None:
-        text = _read(answer[1:]) if answer.startswith("@") else answer
-        traced = _traced_text(source, question, text, settings, how, quiet=shown.quiet)
+        traced = _traced_text(source, question, text_or_file(answer), settings, how, quiet=shown.quiet)
     else:
         raise UsageError(
             "there is nothing to trace", hint="Give a RUN, or --source FILE --question TEXT --answer TEXT."
         )
     show_trace(traced, html, shown)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputNotFound(f"{path!r} cannot be read as text") from None
 
 
 def _traced_run(

@@ -14,7 +14,8 @@ from coa.cli.flatten import flattened
 from coa.cli.run import PARTIAL, ask_price, read_stdin, say_no_model, show, watched
 from coa.cli.tree import outline_listener
 from coa.config import Settings
-from coa.errors import InputNotFound, UsageError
+from coa.errors import UsageError
+from coa.textfile import text_or_file
 from coa.types import Answer
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _planned(
     from coa.writing.series import series_outline
 
     plan = Outline.from_yaml(outline) if outline is not None else None
-    text = _brief(brief) if brief is not None else plan.brief if plan is not None else None
+    text = text_or_file(brief) if brief is not None else plan.brief if plan is not None else None
     if text is None:
         raise UsageError("there is nothing to write about", hint='Say what to write: coa write "A guide to ..."')
     if series is None and not must:
@@ -133,7 +134,7 @@ def plan(
     from coa.writing.run import WriteOptions, outline_of
 
     how = WriteOptions(words=words, style=style, language=lang, parallel=parallel)
-    made = watched(lambda emit: outline_of(_brief(brief), options.settings(), how, emit=emit), shown.quiet)
+    made = watched(lambda emit: outline_of(text_or_file(brief), options.settings(), how, emit=emit), shown.quiet)
     write_result(made.model_dump_json() + "\n" if shown.json else made.to_yaml(), shown.output)
 
 
@@ -164,12 +165,3 @@ def deliver(answer: Answer, shown: o.Shown) -> None:
         )
     if answer.status == "partial":
         raise typer.Exit(PARTIAL)
-
-
-def _brief(brief: str) -> str:
-    if not brief.startswith("@"):
-        return brief
-    try:
-        return Path(brief[1:]).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputNotFound(f"{brief[1:]!r} cannot be read as text") from None

@@ -16,9 +16,10 @@ from coa.cli.flatten import flattened
 from coa.cli.run import PARTIAL, as_json, watched
 from coa.cli.tree import outline_listener
 from coa.config import Settings, default_run_dir, load_settings
-from coa.errors import InputNotFound, UsageError
+from coa.errors import UsageError
 from coa.runtime.manifest import Manifest
 from coa.runtime.runs import Runs
+from coa.textfile import read_text
 
 if TYPE_CHECKING:
     from coa.writing.check import Report
@@ -136,10 +137,7 @@ def check(
     from coa.writing.origin import origin_of
     from coa.writing.plan import Outline
 
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputNotFound(f"{str(file)!r} cannot be read as text") from None
+    text = read_text(file)
     known = origin_of(file)
     report = run_check(
         text,

@@ -179,6 +179,7 @@ def test_the_price_by_stage_is_told_and_nothing_sent(tmp_path: Path):
         (["write", "status", "nothing"], 5),
         (["write", "redo", "nothing", "1"], 5),
         (["write", "export", "nothing", "--format", "doc"], 2),
+        (["write", "@nowhere.txt", "--model", "offline"], 5),
         (["write", "check", "nowhere.md"], 5),
     ],
 )
