@@ -79,6 +79,7 @@ async def test_a_budget_that_ends_before_the_chain_was_run_again_is_said(
     assert len(server.asked) - sent + len(server.prompts) - scored <= whole.trace.search.calls + 1
 
 
+@pytest.mark.slow
 async def test_every_hop_shows_what_its_causes_bring_and_take_away(book: Path, given: Settings, server: EchoServer):
     answer = await asked(book, given)
     done = await trace_run(answer.run_id, given)
@@ -91,6 +92,7 @@ async def test_every_hop_shows_what_its_causes_bring_and_take_away(book: Path, g
     assert trace_to_html(done.trace, done.documents).count('<svg class="curve"') == len(hops)
 
 
+@pytest.mark.slow
 def test_the_command_looks_closer_through_the_chain(book: Path, given: Settings, server: EchoServer):
     common = ["--run-dir", str(given.run_dir), "--json"]
     reached = ["--model", "vllm:tiny", "--base-url", server.url, "--window", "2048", "--topology", "chain"]

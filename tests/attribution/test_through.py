@@ -117,7 +117,10 @@ async def test_both_hops_stand_in_every_report(book: Path, given: Settings, serv
     json.dumps(data)
 
 
-@pytest.mark.parametrize("topology", ["tree", "map-then-chain", "single"])
+@pytest.mark.parametrize(
+    "topology",
+    ["tree", pytest.param("map-then-chain", marks=pytest.mark.slow), pytest.param("single", marks=pytest.mark.slow)],
+)
 async def test_other_topologies_are_traced_too(topology: str, book: Path, given: Settings, server):
     wide = given.model_copy(update={"topology": topology, "window": 32_768 if topology == "single" else 2048})
     answer = await asked(book, wide)
@@ -204,7 +207,7 @@ def test_the_command_goes_through_the_chain(book: Path, given: Settings, server)
     assert "full-context prompts" in done.stderr
 
 
-@pytest.mark.parametrize("command", [["ask"], ["summarize"]])
+@pytest.mark.parametrize("command", [["ask"], pytest.param(["summarize"], marks=pytest.mark.slow)])
 def test_ask_and_summarize_trace_at_once(command: list[str], book: Path, given: Settings, server, tmp_path: Path):
     runner, page = CliRunner(), tmp_path / "page.html"
     common = ["--model", "vllm:tiny", "--base-url", server.url, "--run-dir", str(given.run_dir), "--window", "2048"]

@@ -105,7 +105,7 @@ def house(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield House(server, killer, processes, commands.files(tmp_path_factory.mktemp("files")))
 
 
-@pytest.mark.parametrize("name", ["questions", "aggregate", "write"])
+@pytest.mark.parametrize("name", [pytest.param("questions", marks=pytest.mark.slow), "aggregate", "write"])
 def test_a_command_killed_in_the_middle_is_resumed(house: House, tmp_path: Path, name: str) -> None:
     command = COMMANDS[name]
     whole, calls = house.whole(command, tmp_path / "whole")

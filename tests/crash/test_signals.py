@@ -44,7 +44,9 @@ def until(server: FaultServer, calls: int) -> None:
     assert server.hits >= calls
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_stopped_run_keeps_the_reply_on_its_way_and_nothing_is_paid_twice(
     ask: Start, coa: Callable[..., Ended], number: signal.Signals, code: int
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_crash_shows_the_last_lines(python: str, port: int, tmp_path: Path):
         pass
 
 
+@pytest.mark.slow
 def test_a_server_that_is_never_ready_is_stopped(python: str, port: int, tmp_path: Path):
     with (
         pytest.raises(ProviderUnavailable, match="not ready in time"),
@@ -129,6 +130,7 @@ def test_a_server_that_is_never_ready_is_stopped(python: str, port: int, tmp_pat
     assert gone(tmp_path / "log")
 
 
+@pytest.mark.slow
 def test_another_window_than_the_one_asked_for_is_an_error(python: str, port: int, tmp_path: Path):
     with (
         pytest.raises(ProviderUnavailable, match="1024 tokens instead of 2048"),
@@ -156,6 +158,7 @@ def test_mistakes_are_found_before_anything_starts(python: str, port: int, tmp_p
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.slow
 def test_a_sparse_profile_wants_the_plug_in_beside_vllm(python: str, port: int, tmp_path: Path):
     launch = Launch(model="tiny", port=port, profile="xattention")
     with pytest.raises(MissingExtra, match="not our plug-in"):
@@ -279,6 +282,7 @@ def test_a_server_that_dies_later_ends_the_command(python: str, port: int, tmp_p
     assert gone(log)
 
 
+@pytest.mark.slow
 def test_a_dense_server_does_not_inherit_a_sparse_configuration(
     python: str, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -329,7 +333,7 @@ def test_a_tiny_model_is_made_and_gone_again():
     assert not Path(words[words.index("--model") + 1]).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_stops_everything(python: str, port: int, tmp_path: Path, number: signal.Signals):
     log = tmp_path / "log"
     arguments = ["-m", "coa", "vllm", "tiny", "--port", str(port), "--log", str(log)]
