@@ -69,6 +69,7 @@ def test_what_two_answers_share_beyond_the_question():
     assert kept_share("", "anything", "anything") == 1.0
 
 
+@pytest.mark.slow
 async def test_an_order_among_the_causes_is_left_out_and_the_answer_is_another(book: Path, tmp_path: Path, server):
     document = coa.load(book)
     given = Settings(run_dir=tmp_path / "runs", model="vllm:tiny", base_url=server.url)

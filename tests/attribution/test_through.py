@@ -103,6 +103,7 @@ async def _chunks(book: Path, given: Settings):
     return session.chunks
 
 
+@pytest.mark.slow
 async def test_both_hops_stand_in_every_report(book: Path, given: Settings, server):
     answer = await asked(book, given)
     done = await trace_run(answer.run_id, given)

@@ -273,6 +273,7 @@ def test_a_part_that_ended_without_a_word_was_killed(tmp_path: Path):
     assert type(why(1, log)) is ProviderUnavailable
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_later_ends_the_command(python: str, port: int, tmp_path: Path):
     log = tmp_path / "log"
     with running(Launch(model="tiny", port=port, wait=30), log, found=Interpreter(python=python)) as server:
