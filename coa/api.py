@@ -164,7 +164,7 @@ async def _read_on(manifest: Manifest, runs: Runs, same: Settings, emit: Emit, m
         return await iterate(manifest.task, manifest.sources, same, kept=kept, emit=emit, model=model, begun=manifest)
     session = await prepare(manifest.task, manifest.sources, same, stdin=kept.read, model=model)
     try:
-        check_unchanged(manifest, [document.source for document in session.documents])
+        check_unchanged(manifest, session.documents)
     except InputChanged:
         await session.close()
         raise

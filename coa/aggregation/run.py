@@ -17,7 +17,7 @@ from coa.aggregation.rows import Merged, Rejected, Row, merge
 from coa.aggregation.schema import SchemaLike
 from coa.aggregation.show import cited
 from coa.config import Settings
-from coa.errors import ContextOverflow, DeadlineExceeded, InputChanged, InvalidReply, TruncatedReply, UsageError
+from coa.errors import ContextOverflow, DeadlineExceeded, InvalidReply, TruncatedReply, UsageError
 from coa.events import Emit, RunFinished, RunStarted, StepDone, Warned, ignore
 from coa.report import answer_to_json
 from coa.runtime.caller import Caller, caller_for
@@ -103,8 +103,6 @@ async def aggregate(
     check(query, wanted)
     kept = Kept(stdin)
     reading = await prepare(sources, wanted, settings, stdin=kept.read, model=model)
-    if begun is not None:
-        await _unchanged(begun, reading)
     manifest = new_manifest(
         Task(kind="aggregate", query=f"{wanted.what or ''}\n{wanted.schema.text}"),
         [name_of(source) for source in sources],
@@ -117,6 +115,8 @@ async def aggregate(
     )
     said: list[str] = []
     try:
+        if begun is not None:
+            check_unchanged(begun, reading.documents)
         asked = kept_form(wanted, query)
         with open_journal(manifest, settings, stdin=kept.data, request=asked, warn=said.append) as (journal, opened):
             caller = caller_for(reading.models, settings, journal, emit)
@@ -167,14 +167,6 @@ async def resume(
     return await aggregate(
         manifest.sources, wanted, query, settings, emit=emit, stdin=stdin, model=model, begun=manifest
     )
-
-
-async def _unchanged(begun: Manifest, reading: Reading) -> None:
-    try:
-        check_unchanged(begun, [document.source for document in reading.documents])
-    except InputChanged:
-        await reading.close()
-        raise
 
 
 def check(query: Query, wanted: Wanted) -> None:

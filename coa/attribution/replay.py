@@ -87,7 +87,7 @@ async def session_of(manifest: Manifest, runs: Runs, settings: Settings, model: 
         }
     )
     session = await prepare(manifest.task, manifest.sources, same, stdin=lambda: runs.stdin(manifest), model=model)
-    check_unchanged(manifest, [document.source for document in session.documents])
+    check_unchanged(manifest, session.documents)
     return session
 
 

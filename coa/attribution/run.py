@@ -212,7 +212,7 @@ class _Kept(BaseModel):
 
 def _check_begun(begun: Manifest | None, documents: Sequence[Document]) -> None:
     if begun is not None:
-        check_unchanged(begun, [document.source for document in documents])
+        check_unchanged(begun, documents)
 
 
 async def _played(manifest: Manifest, runs: Runs, settings: Settings, scoring: Model) -> Played:

@@ -42,7 +42,7 @@ async def played_text(manifest: Manifest, runs: Runs, settings: Settings, model:
     request = folder.request()
     _check(manifest, request.found, request.options.method)
     documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
-    check_unchanged(manifest, [document.source for document in documents])
+    check_unchanged(manifest, documents)
     with runs.journal(manifest) as journal:
         recorder = Recorder(manifest, journal)
         job = Job(

@@ -179,7 +179,7 @@ def _check(manifest: Manifest, command: Command, runs: Runs) -> None:
         from coa.sources import load_sources
 
         documents, _ = asyncio.run(load_sources(manifest.sources, lambda: runs.stdin(manifest)))
-        check_unchanged(manifest, [document.source for document in documents])
+        check_unchanged(manifest, documents)
 
 
 def _stand_in_for_stdin(manifest: Manifest, runs: Runs) -> None:

@@ -16,7 +16,7 @@ from coa.errors import InvalidReply
 from coa.events import StepDone
 from coa.pipelines.answering import Answered, answers
 from coa.pipelines.base import Calls, Job, Outcome
-from coa.pipelines.graph import tell
+from coa.pipelines.graph import tell, tell_read
 from coa.pipelines.reading import State, read_chunk
 from coa.pipelines.window import Window, divide
 from coa.types import Chunk, Coverage, Evidence, Fact, Notes, Span, Unread
@@ -111,15 +111,7 @@ async def _worker(state: ChainState, runtime: Any) -> Any:
     chunk = job.chunks[job.order[i]]
     done = await read_chunk(chunk, i + 1, State(notes=notes_of(state), window=window_of_state(state, job)), job)
     unread = [*state.get("unread", []), *map(asdict, done.unread)]
-    event = StepDone(
-        done=i + 1,
-        steps=len(job.chunks) + 1,
-        usage=job.usage(),
-        span=chunk.span,
-        outcome="failed" if done.unread else "read",
-        notes=done.notes,
-    )
-    tell(runtime, event)
+    tell_read(runtime, i + 1, chunk, done)
     update: ChainState = {
         "i": i + 1,
         "notes": asdict(done.notes),

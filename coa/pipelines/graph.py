@@ -48,6 +48,20 @@ def tell(runtime: Any, event: StepDone) -> None:
     runtime.stream_writer(event)
 
 
+def tell_read(runtime: Any, done: int, chunk: Chunk, part: Part) -> None:
+    """That a chunk was read, as the ``done``-th step; the last step is the answer."""
+    job: Job = runtime.context
+    event = StepDone(
+        done=done,
+        steps=len(job.chunks) + 1,
+        usage=job.usage(),
+        span=chunk.span,
+        outcome="failed" if part.unread else "read",
+        notes=part.notes,
+    )
+    tell(runtime, event)
+
+
 async def read_together(runtime: Any, read: Callable[[int, Chunk], Awaitable[P]]) -> list[P]:
     """What ``read`` gives for every chunk, all at once, in the order of reading; each is told when it is done.
 
@@ -62,15 +76,7 @@ async def read_together(runtime: Any, read: Callable[[int, Chunk], Awaitable[P]]
         nonlocal finished
         part = await read(place, chunk)
         finished += 1
-        event = StepDone(
-            done=finished,
-            steps=len(job.chunks) + 1,
-            usage=job.usage(),
-            span=chunk.span,
-            outcome="failed" if part.unread else "read",
-            notes=part.notes,
-        )
-        tell(runtime, event)
+        tell_read(runtime, finished, chunk, part)
         return part
 
     return await together([one(place, job.chunks[index]) for place, index in enumerate(job.order)])

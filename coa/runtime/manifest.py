@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -115,7 +115,21 @@ def carried_on(manifest: Manifest, settings: Settings, model: Model | None) -> S
     return settings.model_copy(update={"model": manifest.model, "base_url": address, "window": manifest.window})
 
 
-def check_unchanged(manifest: Manifest, documents: Sequence[Source]) -> None:
+class Fingerprinted(Protocol):
+    """A document, or what is known of one."""
+
+    @property
+    def id(self) -> str:
+        """Its name within the run."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes."""
+        ...
+
+
+def check_unchanged(manifest: Manifest, documents: Iterable[Fingerprinted]) -> None:
     """Check that a run's documents are what they were.
 
     Raises:

@@ -100,7 +100,7 @@ async def resume(run_id: str, settings: Settings, *, emit: Emit = ignore, model:
     same = carried_on(manifest, settings, model)
     kept = Kept(lambda: runs.stdin(manifest))
     documents, failures = await load_sources(manifest.sources, kept.read) if manifest.sources else ((), ())
-    check_unchanged(manifest, [document.source for document in documents])
+    check_unchanged(manifest, documents)
     models = (model or resolve_model(same), *resolve_fallbacks(same))
     return await _carry_out(request, manifest, documents, failures, same, None, emit, kept.data, models)
 

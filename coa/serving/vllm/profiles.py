@@ -15,6 +15,8 @@ from coa.serving.sparse.heads import title_of
 HEADS_FILE = "full_attention_heads.tsv"
 THRESHOLDS_FILE = "xattention_thresholds.tsv"
 """Tables of these names in the model's folder are found by themselves."""
+_OF_TABLE = ("tau", "block", "stride")
+"""What a table of thresholds holds for: who sets one of these by hand wants no table that was found by itself."""
 
 _ALWAYS = ("--enable-prefix-caching", "--enable-prompt-tokens-details", "--enable-chunked-prefill")
 # What XAttention keeps depends on where its blocks of queries begin: with pieces and cached prefixes in whole blocks,
@@ -99,9 +101,6 @@ def _thresholds(
         return {}
     blocks = {name: size for name, size in title_of(found).items() if name in _OF_TABLE}
     return {"thresholds_file": str(found.resolve()), **blocks}
-
-
-_OF_TABLE = ("tau", "block", "stride")
 
 
 def _beside(model: str, name: str) -> Path | None:
