@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from coa.cli.console import writable
 from coa.config import Settings, load_settings
 from coa.errors import UsageError
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files or folders; - is standard input.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this file.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", callback=writable, help="Write the result to this file.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
@@ -146,7 +149,8 @@ class Tracing:
 
     trace: Annotated[bool, typer.Option("--trace", help="Say which sentences each claim rests on.")] = False
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the traceback's report; implies --trace.")
+        Path | None,
+        typer.Option(metavar="FILE", callback=writable, help="Write the traceback's report; implies --trace."),
     ] = None
 
     def check(self, settings: Settings) -> None:

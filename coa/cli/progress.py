@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
+from coa.cli.console import note, on_terminal
 from coa.events import Event, Retrying, RunStarted, StepDone, Warned
+from coa.report import printable
 from coa.types import Usage
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ class Lines(Quiet):
                     or now - self._at >= _LINE_EVERY_SECONDS
                 ):
                     self._shown, self._at = done / steps, now
-                    _note(f"step {done} of {steps}, {spent(usage)}")
+                    note(f"step {done} of {steps}, {spent(usage)}")
             case Retrying(attempt=attempt, wait=wait, reason=reason):
-                _note(f"attempt {attempt} failed ({reason}); next in {wait:.1f} s")
+                note(f"attempt {attempt} failed ({reason}); next in {wait:.1f} s")
             case Warned(message=message):
-                _note(f"warning: {message}")
+                note(f"warning: {message}")
             case _:
                 pass
 
@@ -72,10 +73,10 @@ class Bar(Quiet):
                 self._start(steps)
             case StepDone(done=done, usage=usage) if self._progress is not None and self._task is not None:
                 self._progress.update(self._task, completed=done, spent=spent(usage))
-            case Retrying(reason=reason, wait=wait) if self._progress is not None:
-                self._progress.console.print(f"waiting {wait:.1f} s: {reason}", markup=False)
-            case Warned(message=message) if self._progress is not None:
-                self._progress.console.print(f"warning: {message}", markup=False)
+            case Retrying(reason=reason, wait=wait):
+                self._say(f"waiting {wait:.1f} s: {reason}")
+            case Warned(message=message):
+                self._say(f"warning: {message}")
             case _:
                 pass
 
@@ -83,6 +84,10 @@ class Bar(Quiet):
         """Leave the terminal as it was."""
         if self._progress is not None:
             self._progress.stop()
+
+    def _say(self, message: str) -> None:
+        if self._progress is not None:
+            self._progress.console.print(printable(message), markup=False)
 
     def _start(self, steps: int) -> None:
         from rich.console import Console
@@ -98,14 +103,10 @@ def listener(quiet: bool) -> Quiet:
     """The progress that fits where standard error goes."""
     if quiet:
         return Quiet()
-    return Bar() if sys.stderr.isatty() else Lines()
+    return Bar() if on_terminal() else Lines()
 
 
 def spent(usage: Usage) -> str:
     """Tokens and money so far."""
     tokens = f"{usage.prompt_tokens + usage.completion_tokens:,} tokens"
     return tokens if not usage.cost_usd else f"{tokens}, {usage.cost_usd:.4f} USD"
-
-
-def _note(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)  # noqa: T201

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from coa.cli.console import note, write_result
+from coa.cli.console import note, on_terminal, write_result
 from coa.cli.options import Manner, Shown, Tracing
 from coa.cli.progress import Quiet, listener
 from coa.config import Settings
@@ -243,13 +243,13 @@ def _may_be_dear(settings: Settings, manner: Manner) -> bool:
     """Only where somebody can be asked, and only for models that cost money."""
     if manner.yes or settings.model is None or settings.model.startswith(("offline", "scripted", "vllm")):
         return False
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return sys.stdin is not None and sys.stdin.isatty() and on_terminal()
 
 
 def read_stdin() -> bytes:
     """All of standard input."""
-    if sys.stdin.isatty():
-        raise UsageError("standard input is a terminal", hint="Pipe a document in: coa summarize - < book.txt")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("nothing is piped in", hint="Pipe a document in: coa summarize - < book.txt")
     return sys.stdin.buffer.read()
 
 

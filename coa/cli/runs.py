@@ -10,7 +10,7 @@ import typer
 
 from coa.cli import again
 from coa.cli import options as o
-from coa.cli.console import note, write_result
+from coa.cli.console import note, writable, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import as_json, show, watched
 from coa.config import Settings, default_run_dir, load_settings
@@ -86,7 +86,9 @@ def resume(
     run: RunId,
     options: o.LimitOptions,
     shown: o.Shown,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Of a trace: write the report too.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=writable, help="Of a trace: write the report too.")
+    ] = None,
 ) -> None:
     """Take up a run where it stopped; finished calls are not paid again."""
     from coa import api

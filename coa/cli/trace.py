@@ -11,7 +11,7 @@ import typer
 
 from coa.cli import options as o
 from coa.cli.again import Watched, forgetting, keeping
-from coa.cli.console import note, write_result
+from coa.cli.console import note, writable, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import account, as_json, read_stdin, watched
 from coa.config import Settings
@@ -32,7 +32,9 @@ def trace(
     source: Annotated[list[str] | None, typer.Option(help="A source of the answer; may be repeated.")] = None,
     question: Annotated[str | None, typer.Option(help="The question that was answered.")] = None,
     answer: Annotated[str | None, typer.Option(help="The answer; @FILE reads it from a file.")] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=writable, help="Write the report as one HTML file.")
+    ] = None,
     method: Annotated[str, typer.Option(help="auto, tracllm or contextcite.")] = "auto",
     scorer: Annotated[
         str, typer.Option(help="auto, logprobs, completions, ptrue, regenerate, support or hf:FOLDER.")
@@ -136,7 +138,8 @@ def _write_report(traced: Traced, html: Path | None) -> None:
 
 
 def _colored(shown: o.Shown) -> bool:
-    return shown.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return shown.output is None and not plain and sys.stdout is not None and sys.stdout.isatty()
 
 
 def _account(found: Trace) -> None:

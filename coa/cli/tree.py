@@ -145,7 +145,7 @@ class Tree(Bar):
 
     def _say(self, message: str) -> None:
         if self._live is not None:
-            self._live.console.print(message, markup=False)
+            self._live.console.print(printable(message), markup=False)
 
 
 def outline_listener(quiet: bool) -> Quiet:

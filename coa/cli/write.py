@@ -57,10 +57,13 @@ def write(
 
     Other verbs: coa write plan, status, redo, export, check (each with --help).
     """
+    from coa.writing.export import check_format
     from coa.writing.run import WriteOptions
     from coa.writing.run import write as run_write
 
     settings = options.settings()
+    if manner.output is not None and not manner.json:
+        check_format(manner.output.suffix.lower())
     if tracing.wanted and not source:
         raise UsageError("there is nothing to trace the text to", hint="Name what it is written from with --source.")
     tracing.check(settings)

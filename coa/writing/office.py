@@ -21,8 +21,8 @@ _SOURCE = "commonmark+pipe_tables+footnotes"
 _DEEPEST = 3
 
 
-def office_file(markdown: str, suffix: str) -> bytes:
-    """The content of a file in one of `FORMATS`.
+def check_installed(suffix: str) -> None:
+    """Refuse a format whose tools are not there.
 
     Raises:
         MissingExtra: pandoc, or typst for PDF, is not installed.
@@ -32,6 +32,15 @@ def office_file(markdown: str, suffix: str) -> bytes:
         raise MissingExtra(
             f"writing {suffix} needs {' and '.join(missing)}", hint="pip install 'chain-of-agents[export]'"
         )
+
+
+def office_file(markdown: str, suffix: str) -> bytes:
+    """The content of a file in one of `FORMATS`.
+
+    Raises:
+        MissingExtra: pandoc, or typst for PDF, is not installed.
+    """
+    check_installed(suffix)
     # Neither package ships types: handled as Any here and nowhere else.
     pandoc: Any = import_module("pypandoc")
     body = CONTENTS.sub("", markdown)
