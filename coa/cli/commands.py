@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,12 @@ import typer
 from coa.cli import options as o
 from coa.cli.console import write_result
 from coa.cli.flatten import flattened
-from coa.cli.run import ask_all, carry_out, verify_all
+from coa.cli.run import as_json, ask_all, carry_out, read_stdin, verify_all
 from coa.errors import UsageError
 from coa.types import Shot, Task
 
 _ASK_HINT = 'Put the question last: coa ask book.txt "Who hid the letter?"'
+_CLAIM_HINT = 'Put the claims last: coa verify book.txt "The letter was burnt."'
 
 
 @flattened
@@ -80,7 +82,9 @@ def verify(
     """Say for each claim whether a document supports or contradicts it, with the evidence."""
     file, *claims = files
     if not claims:
-        raise UsageError("a claim is missing", hint='Put the claims last: coa verify book.txt "The letter was burnt."')
+        raise UsageError("a claim is missing", hint=_CLAIM_HINT)
+    if not all(claim.strip() for claim in claims):
+        raise UsageError("a claim is empty", hint=_CLAIM_HINT)
     if pair and len(claims) != 2:
         raise UsageError(f"a pair has two claims, not {len(claims)}", hint="coa verify book.txt A B --pair")
     verify_all(file, claims, options.settings(), manner, pair=pair)
@@ -103,11 +107,11 @@ def _choices(given: str | None) -> tuple[str, ...]:
 def text(
     file: Annotated[str, typer.Argument(help="A file; - is standard input.")],
     output: o.Output = None,
+    json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
     """Print the normalised text that all offsets refer to."""
-    from coa.cli.run import read_stdin
     from coa.documents import STDIN, load
 
     document = load(read_stdin(), path=STDIN) if file == STDIN else load(file)
-    write_result(document.text, output)
+    write_result(as_json({**asdict(document.source), "text": document.text}) if json else document.text, output)

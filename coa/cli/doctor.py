@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from coa.config import Settings, config_path, default_run_dir
-from coa.errors import CoaError
+from coa.errors import CallTimeout, CoaError
 from coa.serving.base import Message, Request
 
 _PACKAGES = ("openai", "langgraph", "tiktoken", "pypdf", "litellm", "sentence-transformers", "torch")
 _EXTRAS = {"litellm": "litellm", "sentence-transformers": "embeddings", "torch": "embeddings"}
 _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 _LITTLE_DISK_MB = 100
+_PATIENCE = 30.0
+"""Seconds that the model may take for a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,12 @@ class Finding:
     state: str
     mend: str = ""
     broken: bool = False
+
+
+def line_of(finding: Finding) -> str:
+    """A finding for people to read."""
+    told = f"{'problem' if finding.broken else 'ok':<8} {finding.subject:<22} {finding.state}\n"
+    return told + (f"{'':<8} {'':<22} -> {finding.mend}\n" if finding.mend else "")
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -100,13 +108,13 @@ async def _probe(settings: Settings) -> str:
     """One request of a few tokens: the only thing here that may cost something, and only for a model that was named."""
     from coa.serving.resolve import resolve_model
 
-    model = resolve_model(settings)
+    model, seconds = resolve_model(settings), min(_PATIENCE, settings.timeout)
     try:
         hello = (Message(role="user", content="Say OK."),)
-        async with asyncio.timeout(min(30.0, settings.timeout)):
+        async with asyncio.timeout(seconds):
             reply = await model.complete(Request(messages=hello, role="doctor", max_tokens=16))
     except TimeoutError:
-        return f"{model.name} does not answer within 30 s"
+        raise CallTimeout(f"{model.name} does not answer within {seconds:g} s") from None
     finally:
         await model.close()
     return (

@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import traceback
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +20,12 @@ from coa.cli import options as o
 from coa.cli import trace as tracing
 from coa.cli import vllm as local
 from coa.cli.console import note, write_result
+from coa.cli.run import as_json
 from coa.config import load_settings
-from coa.errors import CoaError
+from coa.errors import CoaError, UsageError
+
+if TYPE_CHECKING:
+    from coa.cli.doctor import Finding
 
 _PLANNED = ("summarize", "ask", "complete", "aggregate", "verify", "write", "search")
 
@@ -61,7 +66,10 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 def plan(context: typer.Context) -> None:
     """Show what a command would cost before anything is sent: coa plan summarize book.txt."""
     if not context.args or context.args[0] not in _PLANNED:
-        raise typer.BadParameter("name the command to plan, such as: coa plan summarize book.txt")
+        raise UsageError(
+            f"{context.args[0]!r} has no plan" if context.args else "a command is missing",
+            hint=f"Name one of {', '.join(_PLANNED)}, with its arguments: coa plan summarize book.txt",
+        )
     app([*context.args, "--dry-run"], standalone_mode=False)
 
 
@@ -70,19 +78,20 @@ def doctor(
     model: o.Model = None,
     base_url: o.BaseUrl = None,
     run_dir: o.RunDir = None,
+    json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
     """Check keys, endpoint, tokenizer, extras and disk, and say how to mend what does not work."""
-    from coa.cli.doctor import findings
+    from coa.cli.doctor import findings, line_of
 
-    broken = False
+    found: list[Finding] = []
     for finding in findings(load_settings(model=model, base_url=base_url, run_dir=run_dir)):
-        mark = "problem" if finding.broken else "ok"
-        write_result(f"{mark:<8} {finding.subject:<22} {finding.state}\n")
-        if finding.mend:
-            write_result(f"{'':<8} {'':<22} -> {finding.mend}\n")
-        broken = broken or finding.broken
-    if broken:
+        found.append(finding)
+        if not json:
+            write_result(line_of(finding))
+    if json:
+        write_result(as_json({"findings": [asdict(finding) for finding in found]}))
+    if any(finding.broken for finding in found):
         raise typer.Exit(1)
 
 

@@ -226,7 +226,9 @@ def _account(answer: Answer) -> None:
 
     coverage, usage = answer.coverage, answer.usage
     for unread in (*coverage.skipped, *coverage.failed):
-        note(f"not read: {unread.span.doc} characters {unread.span.start}-{unread.span.end}: {unread.reason}")
+        span = unread.span
+        where = f" characters {span.start}-{span.end}" if span.end > span.start else ""
+        note(f"not read: {span.doc}{where}: {unread.reason}")
     replayed = f" and {usage.calls_from_journal} from the journal" if usage.calls_from_journal else ""
     note(
         f"{answer.status}: {coverage.read} of {coverage.chunks} parts read, {usage.calls} calls{replayed}, "

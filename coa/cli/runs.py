@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from coa.cli.console import note, writable, write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import as_json, show, watched
 from coa.config import Settings, default_run_dir, load_settings
+from coa.report import printable
 from coa.types import Answer
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def list_runs(context: typer.Context, run_dir: o.RunDir = None, json: o.Json = F
 def prune(
     days: Annotated[float, typer.Option(help="Delete runs that began more than so many days ago.")] = 30.0,
     run_dir: o.RunDir = None,
+    json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
     """Delete old runs; one that is at work is left alone."""
     removed = _runs(load_settings(run_dir=run_dir)).prune(timedelta(days=days))
-    write_result("".join(f"{run_id}\n" for run_id in removed))
+    write_result(as_json({"removed": removed}) if json else "".join(f"{run_id}\n" for run_id in removed))
 
 
 def show_run(run: RunId, run_dir: o.RunDir = None, json: o.Json = False, debug: o.Debug = False) -> None:
@@ -72,13 +74,23 @@ def show_run(run: RunId, run_dir: o.RunDir = None, json: o.Json = False, debug: 
     if json:
         write_result(as_json({**manifest.model_dump(mode="json"), "calls": calls}))
         return
-    head = [f"{name:<10} {value}" for name, value in manifest.model_dump(mode="json").items() if value is not None]
+    head = [f"{name:<10} {_told(value)}" for name, value in manifest.model_dump(mode="json").items() if _told(value)]
     body = [
         f"{call['seq']:>5}  {call['role']:<8} {call['outcome']:<8} {call['prompt_tokens']:>7} in "
         f"{call['completion_tokens']:>6} out  {call['seconds']} s"
         for call in calls
     ]
     write_result("\n".join([*head, "", *body]) + "\n")
+
+
+def _told(value: Any) -> str:
+    """A value of a manifest for people: what says nothing is left out."""
+    if isinstance(value, dict):
+        entries = [(name, _told(each)) for name, each in cast("dict[str, Any]", value).items()]
+        return ", ".join(f"{name}: {told}" for name, told in entries if told)
+    if isinstance(value, list):
+        return "; ".join(filter(None, map(_told, cast("list[Any]", value))))
+    return "" if value is None else printable(str(value))
 
 
 @flattened

@@ -92,6 +92,7 @@ def export(
         Path | None, typer.Option("--output", "-o", metavar="NAME", help="Files are named NAME.md, NAME.html, ...")
     ] = None,
     run_dir: o.RunDir = None,
+    json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
     """Put a written text into files; without -o they come into the run's own folder."""
@@ -106,10 +107,13 @@ def export(
     runs, manifest = _found(run, load_settings(run_dir=run_dir))
     answer = answer_from_json(runs.answer(manifest))
     base = output or private_directory(runs.folder(manifest) / "out") / "text"
-    for suffix in suffixes:
-        path = base.with_name(base.name.removesuffix(suffix) + suffix)
+    paths = [base.with_name(base.name.removesuffix(suffix) + suffix) for suffix in suffixes]
+    for path in paths:
         run_export(answer, path)
-        write_result(f"{path}\n")
+        if not json:
+            write_result(f"{path}\n")
+    if json:
+        write_result(as_json({"run_id": manifest.run_id, "status": answer.status, "files": list(map(str, paths))}))
     if answer.status == "partial":
         note(f"partial: {len(answer.coverage.failed)} sections could not be written")
         raise typer.Exit(PARTIAL)

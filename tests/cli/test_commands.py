@@ -46,7 +46,11 @@ def test_the_same_command_again_pays_for_nothing_and_resume_and_show_know_the_ru
     assert shown["status"] == "complete"
     assert [call["role"] for call in shown["calls"]][-1] == "manager"
     assert coa("resume", first["run_id"], "--json", "-q").json()["text"] == first["text"]
-    assert first["run_id"] in coa("runs", "prune", "--days", "0").out
+    for_people = coa("show", first["run_id"]).out
+    assert "query: Who is Bosun?" in for_people
+    assert "None" not in for_people
+    assert "{" not in for_people
+    assert first["run_id"] in coa("runs", "prune", "--days", "0", "--json").json()["removed"]
     assert coa("show", first["run_id"]).code == 5
 
 
@@ -72,6 +76,8 @@ def test_text_is_printed_to_the_byte(coa, tmp_path: Path):
     path = tmp_path / "crlf.txt"
     path.write_bytes("\ufeffOne\r\nzwölf — 字\r\n".encode())
     assert coa("text", str(path)).out == "One\nzwölf — 字\n"
+    told = coa("text", str(path), "--json").json()
+    assert (told["path"], told["chars"], told["text"]) == (str(path), 14, "One\nzwölf — 字\n")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,10 @@ def test_text_is_printed_to_the_byte(coa, tmp_path: Path):
         (("summarize", LOG, "--max-calls", "1", "--window", "4096"), 6, "limit of 1 calls"),
         (("show", "../../etc"), 5, "no run"),
         (("resume", "nothing"), 5, "no run"),
-        (("plan", "nothing"), 2, "name the command"),
+        (("plan", "nothing"), 2, "'nothing' has no plan"),
+        (("plan",), 2, "a command is missing"),
+        (("plan", "ask", LOG, "Who?", "--nothing"), 2, "No such option"),
+        (("verify", LOG, " "), 2, "a claim is empty"),
     ],
 )
 def test_bad_input_gets_one_line_a_hint_and_its_exit_code(
@@ -127,7 +136,7 @@ def test_one_bad_file_does_not_stop_the_others_and_the_exit_code_says_partial(co
     assert ended.code == 3
     assert ended.json()["status"] == "partial"
     assert "EmptyDocument" in ended.json()["coverage"]["failed"][0]["reason"]
-    assert "not read" in ended.err
+    assert f"not read: {empty}: EmptyDocument" in ended.err
 
 
 def test_an_unreachable_server_is_exit_code_four(coa, root: Path):
@@ -159,6 +168,9 @@ def test_doctor_looks_at_everything_and_never_shows_a_key(coa):
     assert ended.code == 0
     assert "OPENAI_API_KEY" in ended.out
     assert "secret" not in ended.out + ended.err
+    found = coa("doctor", "--json", "--model", "offline").json()["findings"]
+    assert {each["subject"] for each in found} >= {"python", "OPENAI_API_KEY", "run directory", "model"}
+    assert not any(each["broken"] for each in found)
     broken = coa("doctor", "--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1")
     assert broken.code == 1
     assert "problem" in broken.out
@@ -182,3 +194,5 @@ def test_every_command_and_option_of_the_manual_exists(coa, root: Path):
     assert options
     missing = {option for option in options if not any(option in text for text in helps.values())}
     assert not missing
+    helps |= {words: coa(*words.split(), "--help").out for words in ("runs prune", "write export", "write status")}
+    assert {command for command, text in helps.items() if "--json" not in text} == {"plan"}  # It is its command's.
