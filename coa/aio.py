@@ -53,6 +53,7 @@ __all__ = [
     "resume",
     "summarize",
     "trace",
+    "trace_run",
     "verify",
     "verify_pair",
     "write",
@@ -216,6 +217,8 @@ async def complete(
 async def index(source: Sources, folder: str | Path, *, embedder: str | None = None) -> Index:
     """Index documents in a folder and return the index, open for searching.
 
+    Where some of the documents cannot be loaded, the others are indexed and ``failures`` of the index names them.
+
     Args:
         source: A path, a folder, a `coa.Document`, or several. Known documents are not indexed again.
         folder: Where the index is; it is made where there is none.
@@ -238,6 +241,7 @@ def _index(sources: tuple[SourceLike, ...], folder: str | Path, embedder: str | 
         raise loaded.failures[0].error
     opened = Index.create(folder, embedder=embedder)
     opened.add([*given, *loaded.documents])
+    opened.failures = loaded.failures
     return opened
 
 

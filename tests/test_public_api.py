@@ -37,7 +37,7 @@ def test_no_module_hides_a_public_function():
             assert name in ("aio", "errors", "events", "stream", "testing"), f"the module {name!r} hides coa.{name}"
 
 
-@pytest.mark.parametrize("start", ["import coa", "import sys; sys.argv = ['coa', '--help']; import coa.__main__"])
+@pytest.mark.parametrize("start", ["import coa", "import coa.__main__ as m; sys.argv[1:] = ['--help']; m.main()"])
 def test_nothing_heavy_is_loaded(start: str):
     code = f"import atexit, sys\natexit.register(lambda: print(' '.join(sys.modules), file=sys.stderr))\n{start}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,6 +15,7 @@ from coa.cli.flatten import flattened
 from coa.cli.reranking import RerankOptions, planned, reranked, summary
 from coa.cli.run import PARTIAL, as_json, read_stdin
 from coa.errors import UsageError
+from coa.report import printable
 
 if TYPE_CHECKING:
     from coa.retrieval.base import Hit, Mode, Value
@@ -172,10 +173,8 @@ def _search_documents(
 
 def _document_line(number: int, found: DocumentHit) -> str:
     why = ", ".join(f"{part} {score:.2f}" for part, score in found.parts.items())
-    passages = "".join(
-        f"    {hit.span.start}-{hit.span.end} {' '.join(hit.text.split())[:_PREVIEW]}\n" for hit in found.hits
-    )
-    return f"[{number}] {found.path} ({found.score:.2f}: {why})\n{passages}"
+    passages = "".join(f"    {_place(hit)}: {' '.join(hit.text.split())[:_PREVIEW]}\n" for hit in found.hits)
+    return printable(f"[{number}] {found.path} ({found.score:.2f}: {why})\n{passages}")
 
 
 def _document_row(found: DocumentHit) -> dict[str, object]:
@@ -189,10 +188,15 @@ def _document_row(found: DocumentHit) -> dict[str, object]:
 
 
 def _line(number: int, hit: Hit, preview: int | None) -> str:
-    place = f"{hit.path}:{hit.span.start}-{hit.span.end}" + (f" page {hit.page}" if hit.page else "")
-    section = f" {' / '.join(hit.section)}" if hit.section else ""
+    page = f" (page {hit.page})" if hit.page else ""
+    place = f"{hit.path}{page}, {_place(hit)}"
+    section = f", {' / '.join(hit.section)}" if hit.section else ""
     text = hit.text if preview is None else " ".join(hit.text.split())[:preview]
-    return f"[{number}] {place}{section} ({hit.score:.2f})\n    {text}\n"
+    return printable(f"[{number}] {place}{section} ({hit.score:.2f})\n    {text}\n")
+
+
+def _place(hit: Hit) -> str:
+    return f"characters {hit.span.start}-{hit.span.end}"
 
 
 def _row(hit: Hit) -> dict[str, object]:

@@ -40,6 +40,10 @@ _HTML = re.compile(
 )
 _HTML_NAMES = frozenset({".html", ".htm", ".xhtml"})
 _MARKDOWN_NAMES = frozenset({".md", ".markdown"})
+_DOCUMENT_NAMES = frozenset(
+    {".pdf", ".epub", ".mobi", ".docx", ".doc", ".odt", ".pages", ".xlsx", ".xls", ".ods", ".pptx", ".ppt", ".odp"}
+)
+"""What a person takes for text: in a folder that is searched, such a file is not passed over in silence."""
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "venv", "dist", "build"})
 _SNIFF = 64 * 1024
 _MOSTLY_TEXT = 0.1
@@ -92,7 +96,8 @@ def load_all(
     """Load several sources; folders are searched, and one bad file does not stop the others.
 
     Args:
-        sources: Paths; ``-`` is standard input. The same file twice is loaded once.
+        sources: Paths; ``-`` is standard input. The same file twice is loaded once. In a folder what is hidden, built
+            or plainly no text is left out; a document that cannot be read is a failure.
         limits: Bounds that protect this machine.
         stdin: Reads standard input, where ``-`` may occur.
     """
@@ -109,7 +114,7 @@ def load_all(
             try:
                 document = _load_one(path, stdin, limits)
             except InputError as error:
-                if not (searched and isinstance(error, UnsupportedFormat | EmptyDocument)):
+                if not searched or _missed(path, error):
                     failures.append(LoadFailure(path=path, error=error))
                 continue
             name = _unique(document.id, documents)
@@ -118,6 +123,12 @@ def load_all(
         error = EmptyDocument("no readable document was found", hint="The folder holds no text, or only hidden files.")
         failures.append(LoadFailure(path=str(sources[0]), error=error))
     return Loaded(documents=tuple(documents.values()), failures=tuple(failures))
+
+
+def _missed(path: str, error: InputError) -> bool:
+    """Whether a file that a search came upon should have been read: not a picture, a program, an empty note."""
+    no_text = isinstance(error, UnsupportedFormat | EmptyDocument)
+    return not no_text or Path(path).suffix.lower() in _DOCUMENT_NAMES
 
 
 def _load_one(path: str, stdin: Callable[[], bytes] | None, limits: Limits) -> Document:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coa.documents import Document
+from coa.documents import Document, LoadFailure
 from coa.retrieval.base import Embedding, Hit, Mode, Record, Store, Value
 from coa.retrieval.context import Context, build, hit
 from coa.retrieval.embedders import Embedder, resolve_embedder
@@ -32,10 +32,15 @@ _VECTORS_A_COMMIT = 512
 
 
 class Index:
-    """An index in a folder or on a server: open it with `Index.open`, make or extend it with `Index.create`."""
+    """An index in a folder or on a server: open it with `Index.open`, make or extend it with `Index.create`.
+
+    Attributes:
+        failures: What `coa.index` was given and could not load.
+    """
 
     def __init__(self, store: Store, embedder: Embedder | None = None) -> None:
         self._store, self._embedder = store, embedder
+        self.failures: tuple[LoadFailure, ...] = ()
 
     @classmethod
     def create(cls, folder: str | Path, *, embedder: str | Embedder | None = None) -> Index:

@@ -161,6 +161,13 @@ def test_terminal_codes_in_a_document_are_shown_not_obeyed(coa, tmp_path: Path):
     path.write_text("The key \x1b[31mis red\x1b[0m and hidden in the tower room.\n" * 3)
     ended = coa("ask", str(path), "Where is the key hidden?", "-q")
     assert "\x1b" not in ended.out
+    lib = str(tmp_path / "lib")
+    assert coa("index", str(path), "--index", lib, "-q").code == 0
+    for how in ((), ("--documents",), ("--context", "50")):
+        found = coa("search", lib, "Where is the key hidden?", *how)
+        assert "is red" in found.out
+        assert "characters 0-" in found.out
+        assert "\x1b" not in found.out
 
 
 def test_doctor_looks_at_everything_and_never_shows_a_key(coa):

@@ -328,12 +328,18 @@ def test_a_failure_names_its_path_and_what_was_searched_for_may_be_no_text(tmp_p
     tree(tmp_path, "lib/a.txt")
     (tmp_path / "lib/picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
     (tmp_path / "lib/empty.txt").touch()
+    (tmp_path / "lib/old.DOC").write_bytes(OLE)
+    (tmp_path / "lib/sheet.xlsx").write_bytes(b"PK\x05\x06" + b"\x00" * 18)
+    (tmp_path / "lib/empty.pdf").touch()
     (tmp_path / "lib/bad.pdf").write_bytes(b"%PDF-1.7 nothing")
     given = [tmp_path / "lib", tmp_path / "lib/picture.png", tmp_path / "none.txt"]
     loaded = load_all(given)
     assert [document.id for document in loaded.documents] == ["a.txt"]
     assert {Path(failure.path).name: failure.error.code for failure in loaded.failures} == {
         "bad.pdf": "CorruptFile",
+        "empty.pdf": "EmptyDocument",
+        "old.DOC": "UnsupportedFormat",
+        "sheet.xlsx": "UnsupportedFormat",
         "picture.png": "UnsupportedFormat",
         "none.txt": "InputNotFound",
     }

@@ -58,6 +58,15 @@ def test_a_hit_is_verbatim_at_its_place(tmp_path: Path) -> None:
     assert all(hit.parts["bm25"] > 0 for hit in hits)
 
 
+def test_what_could_not_be_loaded_is_named_and_the_rest_is_found(tmp_path: Path) -> None:
+    index = coa.index([LOG, tmp_path / "missing.txt"], tmp_path / "lib")
+    assert [(failure.path, failure.error.code) for failure in index.failures] == [
+        (str(tmp_path / "missing.txt"), "InputNotFound")
+    ]
+    assert index.find("Gull Stack")
+    assert coa.index(LOG, tmp_path / "lib").failures == ()
+
+
 async def test_an_index_is_a_retriever_for_any_script(folder: Path, tmp_path: Path) -> None:
     index = await coa.aio.index(folder, tmp_path / "lib")
     assert isinstance(index, Retriever)
