@@ -163,7 +163,7 @@ def test_terminal_codes_in_a_document_are_shown_not_obeyed(coa, tmp_path: Path):
     assert "\x1b" not in ended.out
     lib = str(tmp_path / "lib")
     assert coa("index", str(path), "--index", lib, "-q").code == 0
-    for how in ((), ("--documents",), ("--context", "50")):
+    for how in ((), ("--documents",), ("--context", "500")):
         found = coa("search", lib, "Where is the key hidden?", *how)
         assert "is red" in found.out
         assert "characters 0-" in found.out
