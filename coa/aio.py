@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from coa import api
 from coa.code.completion import completion_task
-from coa.config import Settings, load_settings
+from coa.config import Options, Settings, load_settings
 from coa.documents import Document
 from coa.documents import load as load_document
 from coa.errors import UsageError
@@ -76,7 +77,7 @@ async def summarize(
     model: str | Model | None = None,
     on_event: Emit = ignore,
     limiter: Limiter | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Answer:
     """Summarise one or more documents by Chain-of-Agents.
 
@@ -112,7 +113,7 @@ async def ask(
     model: str | Model | None = None,
     on_event: Emit = ignore,
     limiter: Limiter | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Answer:
     """Answer a question about one or more documents, with citations. Arguments as in `summarize`.
 
@@ -151,7 +152,7 @@ async def aggregate(
     key: Sequence[str] = (),
     model: str | Model | None = None,
     on_event: Emit = ignore,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Aggregation:
     """Take typed records out of documents and answer a query about them; the arithmetic is done by code.
 
@@ -188,7 +189,7 @@ async def complete(
     files: int = 20,
     model: str | Model | None = None,
     on_event: Emit = ignore,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Answer:
     """Write the next lines of a source file, with the rest of its repository in view.
 
@@ -252,7 +253,7 @@ async def plan(
     words: int | None = None,
     task: Task | None = None,
     model: str | Model | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Plan:
     """What `ask` (with a question) or `summarize` (without one) would cost, at most; nothing is sent.
 
@@ -269,7 +270,7 @@ async def resume(
     schema: SchemaLike | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Answer | Aggregation | Trace:
     """Take up a run where it stopped; finished calls come from its journal.
 
@@ -305,7 +306,7 @@ async def trace(
     how: TraceOptions | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Trace:
     """Find the sentences of the sources that each claim of an answer rests on.
 
@@ -335,7 +336,7 @@ async def trace_run(
     direct: bool = False,
     model: str | Model | None = None,
     on_event: Emit = ignore,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Trace:
     """Find the sentences that each claim of a finished run's answer rests on, through the hands of its agents.
 
@@ -365,7 +366,7 @@ async def write(
     how: WriteOptions | None = None,
     model: str | Model | None = None,
     on_event: Emit = ignore,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Answer:
     """Write a long document to a plan.
 
@@ -400,7 +401,7 @@ async def verify(
     model: str | Model | None = None,
     on_event: Emit = ignore,
     limiter: Limiter | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> list[Verification]:
     """Does the document say so? A verdict for each claim, with the evidence.
 
@@ -434,7 +435,7 @@ async def verify_pair(
     *,
     model: str | Model | None = None,
     on_event: Emit = ignore,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Pair:
     """Which of two claims does the document support? Each is judged without sight of the other, as NoCha asks.
 
@@ -457,11 +458,12 @@ def _sources(source: Sources) -> tuple[SourceLike, ...]:
     return (source,) if isinstance(source, str | Path | Document) else tuple(source)
 
 
-def _settings(model: str | Model | None, options: dict[str, Any]) -> tuple[Settings, Model | None]:
+def _settings(model: str | Model | None, options: Options) -> tuple[Settings, Model | None]:
     if unknown := options.keys() - Settings.model_fields.keys():
-        raise UsageError(
-            f"unknown option {min(unknown)!r}", hint=f"Options are: {', '.join(sorted(Settings.model_fields))}."
-        )
+        known = sorted(Settings.model_fields)
+        near = get_close_matches(min(unknown), known, 1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Options are: {', '.join(known)}."
+        raise UsageError(f"unknown option {min(unknown)!r}", hint=hint)
     if model is None or isinstance(model, str):
         return load_settings(**options, model=model), None
     return load_settings(**options, model=model.name), model

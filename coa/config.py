@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -57,6 +57,37 @@ class Settings(BaseModel):
     def method(self) -> dict[str, Any]:
         """What else than topology and order sets a way of reading apart: the fields that are not at their defaults."""
         return self.model_dump(include=set(_METHOD), exclude_defaults=True)
+
+
+class Options(TypedDict, total=False):
+    """The fields of `Settings` as keyword arguments, with what they take; None leaves a field to file and environment.
+
+    Only ``model`` is missing: the functions that take these options take it apart, as a name or an object.
+    """
+
+    base_url: str | None
+    fallback: Sequence[str] | None
+    window: int | None
+    topology: str | None
+    order: str | None
+    embedder: str | None
+    notes: str | None
+    reopen: int | None
+    prompts: str | None
+    paths: str | None
+    select: str | None
+    concurrency: int | None
+    retries: int | None
+    timeout: float | None
+    max_cost: float | None
+    max_calls: int | None
+    max_tokens: int | None
+    deadline: float | None
+    prices: tuple[float, float] | None
+    run_dir: str | Path | None
+    stream: bool | None
+    journal: bool | None
+    durable: bool | None
 
 
 _METHOD = ("embedder", "notes", "paths", "prompts", "reopen", "select")

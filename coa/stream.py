@@ -1,87 +1,92 @@
 """The streaming twins: ``async for event in coa.stream.ask(...)`` yields typed events, the answer last.
 
-The final text comes in pieces (`coa.events.TextPiece`) unless ``stream=False`` is given.
+They take what their twins in `coa.aio` take. The final text comes in pieces (`coa.events.TextPiece`) unless
+``stream=False`` is given. Whoever stops listening early closes the generator (``await events.aclose()``): that ends the
+run, whose finished calls are kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast
 
 from coa import aio
-from coa.events import Emit, Event, RunFinished
-from coa.sources import SourceLike
+from coa.events import Emit, Event, RunFinished, ignore
 from coa.types import Answer
 
 if TYPE_CHECKING:
-    from coa.aggregation.schema import SchemaLike
+    from coa.aggregation.run import Aggregation
+    from coa.config import Options
+    from coa.runtime.limiter import Limiter
+    from coa.serving.base import Model
 
-__all__ = ["aggregate", "ask", "complete", "summarize", "verify"]
+__all__ = ["aggregate", "ask", "complete", "summarize", "verify", "write"]
 
-
-async def summarize(source: SourceLike | Sequence[SourceLike], **options: Any) -> AsyncGenerator[Event, None]:
-    """Events of `coa.summarize`; the last one is `coa.events.RunFinished`."""
-    async for event in _events(lambda emit: aio.summarize(source, on_event=emit, **_streamed(options))):
-        yield event
-
-
-async def ask(source: SourceLike | Sequence[SourceLike], question: str, **options: Any) -> AsyncGenerator[Event, None]:
-    """Events of `coa.ask`; the last one is `coa.events.RunFinished`."""
-    async for event in _events(lambda emit: aio.ask(source, question, on_event=emit, **_streamed(options))):
-        yield event
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-async def complete(repo: str | Path, *, file: str | Path, line: int, **options: Any) -> AsyncGenerator[Event, None]:
-    """Events of `coa.complete`; the last one is `coa.events.RunFinished`."""
-    given: dict[str, Any] = {"file": file, "line": line, **_streamed(options)}
-    async for event in _events(lambda emit: aio.complete(repo, on_event=emit, **given)):
-        yield event
+def _streaming(
+    twin: Callable[P, Coroutine[Any, Any, T]], answer: Callable[[T], Answer]
+) -> Callable[P, AsyncGenerator[Event, None]]:
+    """The twin as a generator of its events; ``answer`` takes out of its result what the last one carries."""
 
+    @wraps(twin, assigned=("__name__", "__qualname__", "__doc__"))
+    async def call(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Event, None]:
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        told, start = cast("Emit", kwargs.get("on_event", ignore)), cast("Callable[..., Coroutine[Any, Any, T]]", twin)
 
-async def verify(source: SourceLike | Sequence[SourceLike], claim: str, **options: Any) -> AsyncGenerator[Event, None]:
-    """Events of `coa.verify` for one claim; `coa.verification.verdict_of` makes a verdict of the last one's answer."""
+        def emit(event: Event) -> None:
+            told(event)
+            queue.put_nowait(event)
 
-    async def start(emit: Emit) -> Answer:
-        (found,) = await aio.verify(source, claim, on_event=emit, **_streamed(options))
-        return found.answer
+        async def work() -> T:
+            try:
+                return await start(*args, **{"stream": True, **kwargs, "on_event": emit})
+            finally:
+                queue.put_nowait(None)
 
-    async for event in _events(start):
-        yield event
-
-
-async def aggregate(
-    source: SourceLike | Sequence[SourceLike], schema: SchemaLike, **options: Any
-) -> AsyncGenerator[Event, None]:
-    """Events of `coa.aggregate`; the last one's answer has the figures as text."""
-
-    async def start(emit: Emit) -> Answer:
-        return (await aio.aggregate(source, schema, on_event=emit, **_streamed(options))).answer
-
-    async for event in _events(start):
-        yield event
-
-
-def _streamed(options: dict[str, Any]) -> dict[str, Any]:
-    return {"stream": True, **options}
-
-
-async def _events(start: Callable[[Callable[[Event], None]], Awaitable[Answer]]) -> AsyncGenerator[Event, None]:
-    queue: asyncio.Queue[Event | None] = asyncio.Queue()
-
-    async def work() -> Answer:
+        task = asyncio.create_task(work())
         try:
-            return await start(queue.put_nowait)
+            while (event := await queue.get()) is not None:
+                if not isinstance(event, RunFinished):
+                    yield event
+            yield RunFinished(answer=answer(await task))
         finally:
-            queue.put_nowait(None)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
-    task = asyncio.create_task(work())
-    try:
-        while (event := await queue.get()) is not None:
-            if not isinstance(event, RunFinished):
-                yield event
-        yield RunFinished(answer=await task)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return call
+
+
+def _itself(answer: Answer) -> Answer:
+    return answer
+
+
+def _of_aggregation(found: Aggregation) -> Answer:
+    """Its figures as text."""
+    return found.answer
+
+
+async def _verify_one(
+    source: aio.Sources,
+    claim: str,
+    *,
+    model: str | Model | None = None,
+    on_event: Emit = ignore,
+    limiter: Limiter | None = None,
+    **options: Unpack[Options],
+) -> Answer:
+    """Does the document say so? One claim; `coa.verification.verdict_of` makes a verdict of the last event's answer."""
+    (found,) = await aio.verify(source, claim, model=model, on_event=on_event, limiter=limiter, **options)
+    return found.answer
+
+
+aggregate = _streaming(aio.aggregate, _of_aggregation)
+ask = _streaming(aio.ask, _itself)
+complete = _streaming(aio.complete, _itself)
+summarize = _streaming(aio.summarize, _itself)
+verify = _streaming(_verify_one, _itself)
+write = _streaming(aio.write, _itself)

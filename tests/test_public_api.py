@@ -1,15 +1,19 @@
 """What outsiders rely on: the names, what an import loads, and that the documentation runs."""
 
 import asyncio
+import inspect
+import pickle
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import coa
+from coa.config import Options, Settings
 from tests.processes import Processes
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +71,24 @@ def test_the_commands_of_the_readme_exist():
     helped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert commands
     assert all(f"  {command} " in helped for command in commands)
+
+
+def test_options_are_the_settings_and_what_is_spelt_wrong_is_told():
+    taken, set_to = get_type_hints(Options), Settings.model_fields
+    assert taken.keys() == set_to.keys() - {"model"}
+    wider = {"fallback", "run_dir"}  # A list, a path as text: what Settings makes its own of.
+    assert {name for name, kind in taken.items() if kind != set_to[name].annotation | None} == wider
+    with pytest.raises(coa.errors.UsageError, match="max_cots") as raised:
+        coa.ask("book.txt", "Who?", **{"max_cots": 1})
+    assert "'max_cost'" in raised.value.hint
+
+
+@pytest.mark.parametrize("name", [name for name in coa.aio.__all__ if name != "Limiter"])
+def test_the_blocking_functions_are_their_twins_and_can_be_sent_to_another_process(name: str):
+    blocking, twin = getattr(coa, name), getattr(coa.aio, name)
+    assert inspect.signature(blocking) == inspect.signature(twin)
+    assert not inspect.iscoroutinefunction(blocking)
+    assert pickle.loads(pickle.dumps(blocking)) is blocking
 
 
 async def test_the_blocking_functions_work_inside_a_running_loop(tmp_path: Path):

@@ -39,6 +39,10 @@ class Owner:
         return True
 
 
+def _this_process() -> Owner:
+    return Owner(pid=os.getpid(), host=socket.gethostname())
+
+
 @contextmanager
 def held(path: Path) -> Generator[None]:
     """Hold the lock of a run for as long as the block lasts.
@@ -112,7 +116,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _sign(descriptor: int, path: Path) -> None:
-    owner = json.dumps(asdict(Owner(pid=os.getpid(), host=socket.gethostname()))).encode()
+    owner = json.dumps(asdict(_this_process())).encode()
     with storage(path):
         os.pwrite(descriptor, owner.ljust(_OWNER_BYTES), 0)
 
@@ -125,5 +129,8 @@ def _owner(descriptor: int) -> Owner | None:
 
 
 def _locked(path: Path, owner: Owner | None) -> RunLocked:
+    if owner == _this_process():
+        hint = "Wait for it, or give every caller a run_dir of its own, or journal=False."
+        return RunLocked(f"run {path.parent.name!r} is at work in this process already", hint=hint)
     who = f"process {owner.pid} on {owner.host!r}" if owner is not None else "another process"
     return RunLocked(f"run {path.parent.name!r} belongs to {who}, which is still running")

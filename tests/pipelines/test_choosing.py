@@ -92,7 +92,10 @@ def test_time_follows_the_critical_path_and_the_calls_in_flight() -> None:
 async def test_the_streams_of_verify_and_aggregate_end_with_their_answers(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text("ship: Mary\ntons: 12\n\nship: Anne\ntons: 30\n\nThe lamp is green.\n")
-    claims = [event async for event in coa.stream.verify(log, "The lamp is green.", model="offline")]
+    heard: list[coa.events.Event] = []
+    stream = coa.stream.verify(log, "The lamp is green.", model="offline", on_event=heard.append)
+    claims = [event async for event in stream]
+    assert heard == claims
     assert isinstance(claims[0], coa.events.RunStarted) and isinstance(claims[-1], coa.events.RunFinished)
     assert "green" in claims[-1].answer.text
     schema = {"type": "object", "properties": {"ship": {"type": "string"}, "tons": {"type": "integer"}}}
@@ -102,6 +105,15 @@ async def test_the_streams_of_verify_and_aggregate_end_with_their_answers(tmp_pa
     with pytest.raises(UsageError):
         async for _ in coa.stream.verify(log, " ", model="offline"):
             pass
+
+
+async def test_the_stream_of_a_text_tells_its_plan_and_its_sections_and_ends_with_it(book: Path) -> None:
+    events = [event async for event in coa.stream.write("The book", words=120, source=book, model="offline")]
+    (planned,) = (event for event in events if isinstance(event, coa.events.Planned))
+    written = [event.id for event in events if isinstance(event, coa.events.SectionDone)]
+    assert set(written) <= {name for name, _, _, _ in planned.sections}
+    assert isinstance(events[-1], coa.events.RunFinished)
+    assert events[-1].answer.text.startswith("# ")
 
 
 async def test_auto_holds_each_part_against_a_claim_on_its_own(book: Path) -> None:

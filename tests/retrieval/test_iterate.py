@@ -138,7 +138,7 @@ def test_a_stopped_run_goes_on_and_says_the_same_as_an_uninterrupted_one(library
     (folder,) = (tmp_path / "runs").iterdir()
     model = ScriptedModel(reason)
     done = coa.aio.api.resume(folder.name, coa.Settings(run_dir=tmp_path / "runs"), model=model)
-    answer = coa.blocking._run(done)
+    answer = coa.blocking.run(done)
     assert (answer.text, answer.steps, answer.citations) == (whole.text, whole.steps, whole.citations)
     assert answer.usage.calls_from_journal == 2
     assert len(model.requests) == whole.usage.calls - 2
@@ -154,7 +154,7 @@ def test_a_run_over_an_index_that_changed_is_not_taken_up(library: Path, tmp_pat
     (tmp_path / "texts" / "keepers.txt").write_text("The keeper of Gull Stack, who was born somewhere, is the mayor.")
     coa.index(tmp_path / "texts", library).close()
     with pytest.raises(InputChanged):
-        coa.blocking._run(
+        coa.blocking.run(
             coa.aio.api.resume(folder.name, coa.Settings(run_dir=tmp_path / "runs"), model=ScriptedModel(reason))
         )
 

@@ -61,8 +61,9 @@ def test_the_message_names_who_has_it_and_a_dead_owner_has_it_no_longer(lock: Pa
 
 
 def test_two_holders_in_one_process_are_two(lock: Path):
-    with held(lock), pytest.raises(RunLocked), held(lock):
+    with held(lock), pytest.raises(RunLocked, match="'run-1' is at work in this process") as caught, held(lock):
         pass
+    assert "run_dir" in caught.value.hint
 
 
 @pytest.mark.parametrize("junk", [b"", b"{}", b"no json", b'{"pid": "x", "host": 3}' + b" " * 600])
