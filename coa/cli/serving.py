@@ -21,13 +21,11 @@ def told(found: Findings) -> str:
     """What a server is, in five lines."""
     version = f"vLLM {found.version}" if found.version else "a server that does not say it is vLLM"
     window = f"{found.window:,} tokens" if found.window else "unknown"
-    attention = "dense, or unknown: our plug-in did not run there"
-    if found.attention is not None:
-        share = "" if found.density is None else f", {found.density:.0%} of the keys looked at"
-        attention = f"{found.attention}, {found.settings}{share}" if found.settings else f"{found.attention}{share}"
+    doubt = ", or unknown: our plug-in did not run there" if found.attention is None else ""
+    share = "" if found.density is None else f", {found.density:.0%} of the keys looked at"
     return (
         f"{found.url}: {version}\nmodel              {', '.join(found.models) or 'none'}\nwindow             {window}\n"
-        f"prefix cache       {_cache(found)}\nattention          {attention}"
+        f"prefix cache       {_cache(found)}\nattention          {found.computes}{doubt}{share}"
     )
 
 

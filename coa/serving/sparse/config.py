@@ -23,6 +23,10 @@ KNOBS: Mapping[Method, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The settings that each method looks at."""
+GPU_HEAD_SIZES = (32, 64, 128)
+"""Widths of heads that the kernels know: powers of two; with 256 a block fits into the shared memory of no GPU."""
+GPU_BLOCKS = (16, 32, 64, 128)
+"""Sizes of blocks that they know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +109,16 @@ class SparseConfig:
                 f"not a sparse configuration: {text!r}", hint=f"A JSON object with some of {sorted(known)}."
             )
         return cls(**found)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def check_block(block: int) -> None:
+    """Whether the kernels know blocks of that size.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if block not in GPU_BLOCKS:
+        raise UsageError(
+            f"on a GPU no blocks of {block} tokens can be read",
+            hint=f"Choose one of {', '.join(map(str, GPU_BLOCKS))}.",
+        )

@@ -14,6 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from coa.errors import UsageError
+from coa.serving.sparse.config import check_block
 
 _HALVINGS = 24
 _LOG2_E = 1.4426950408889634
@@ -93,8 +94,7 @@ def _choose(scores, chosen, counts, tau, offset, key_blocks, width, BLOCK: tl.co
         enough = tl.sum(tl.where(free >= middle, free, 0.0), 0) >= goal
         low = tl.where(enough, middle, low)
         high = tl.where(enough, high, middle)
-    keep = always | ((free >= low) & (goal > 0))
-    keep = keep & allowed
+    keep = (always | (free >= tl.where(goal > 0, low, float("inf")))) & allowed
     place = tl.cumsum(keep.to(tl.int32), 0) - 1
     tl.store(chosen + row * width + place, number, mask=keep)
     tl.store(counts + row, tl.sum(keep.to(tl.int32), 0))
@@ -216,16 +216,17 @@ def prefill(
         value: Like the keys.
         chosen: The block that the queries stand in must be the last of each list.
         block: Tokens a side.
-        step: Keys multiplied at once.
+        step: Keys multiplied at once, at most.
         warps: Warps a program.
         stages: Depth of the pipeline of loads.
         scale: Factor on the products; one over the root of the head dim if None.
 
     Raises:
-        UsageError: the queries do not begin at a block's border.
+        UsageError: the queries do not begin at a block's border, or that size of blocks cannot be multiplied.
     """
     heads, queries, dim = query.shape
     keys = key.shape[1]
+    check_block(block)
     _check_offset(queries, keys, block)
     out = torch.empty_like(query)
     _prefill[(chosen.counts.shape[1], heads)](
@@ -234,7 +235,7 @@ def prefill(
         chosen.numbers.shape[-1], heads // key.shape[0],
         query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1),
         out.stride(0), out.stride(1),
-        BLOCK=block, STEP=step, DIM=dim, num_warps=warps, num_stages=stages,
+        BLOCK=block, STEP=min(step, block), DIM=dim, num_warps=warps, num_stages=stages,
     )  # fmt: skip
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -38,6 +38,15 @@ class Policy:
         if config.thresholds_file is not None and "tau" in KNOBS[config.method]:
             taus = torch.tensor(read_rows(Path(config.thresholds_file), layers, heads))
         return cls(config=config, streams=_streams(config, layers, kv_heads), taus=taus)
+
+    def part(self, rank: int, ranks: int) -> Policy:
+        """What one of several workers computes, which share the heads of each layer among them.
+
+        Args:
+            rank: Number of the worker, from 0.
+            ranks: How many there are; where key-value heads are fewer, several workers keep the same one.
+        """
+        return replace(self, streams=_part(self.streams, rank, ranks), taus=_part(self.taus, rank, ranks))
 
     def tau(self, layer: int) -> float | Tensor:
         """The threshold of a layer, or of each of its heads."""
@@ -76,6 +85,13 @@ class Policy:
         scores = quest.page_scores(query[:, -1], low, high)
         pages = quest.chosen_pages(scores, key.shape[0], config.budget, config.page)
         return quest.token_mask(pages, query.shape[0], key.shape[1], config.page)
+
+
+def _part(heads: Tensor | None, rank: int, ranks: int) -> Tensor | None:
+    if heads is None:
+        return None
+    first = rank * heads.shape[1] // ranks
+    return heads[:, first : first + max(1, heads.shape[1] // ranks)]
 
 
 def _streams(config: SparseConfig, layers: int, kv_heads: int) -> Tensor | None:

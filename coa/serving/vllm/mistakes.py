@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from coa.errors import ModelError, UsageError
-from coa.serving.sparse.config import SparseConfig
+from coa.serving.sparse.config import GPU_HEAD_SIZES, SparseConfig, check_block
 from coa.serving.sparse.heads import read_rows
 from coa.serving.vllm.arithmetic import architecture_of
 from coa.serving.vllm.interpreter import Interpreter
@@ -21,7 +21,7 @@ def check_interpreter(found: Interpreter, sparse: SparseConfig | None) -> None:
 
     Raises:
         ModelError: it finds no device that it was built for.
-        UsageError: our plug-in was written against another version, or for other devices.
+        UsageError: our plug-in was written against another version, for other devices or other blocks.
     """
     if found.device == "":
         raise ModelError(
@@ -38,6 +38,8 @@ def check_interpreter(found: Interpreter, sparse: SparseConfig | None) -> None:
             f"that vLLM runs on {found.device!r}; sparse attention needs CUDA or a processor",
             hint="Leave the profile out.",
         )
+    if sparse is not None and found.device == "cuda":
+        check_block(sparse.block)
 
 
 def check_model(model: str, found: Interpreter, sparse: SparseConfig | None) -> None:
@@ -61,6 +63,11 @@ def check_model(model: str, found: Interpreter, sparse: SparseConfig | None) -> 
         raise UsageError(
             f"the heads of {model!r} are {shape.head_dim} wide, which vLLM on a processor cannot compute",
             hint=f"It can: {', '.join(map(str, sorted(CPU_HEAD_SIZES)))}.",
+        )
+    if sparse is not None and found.device == "cuda" and shape.head_dim not in GPU_HEAD_SIZES:
+        raise UsageError(
+            f"the heads of {model!r} are {shape.head_dim} wide, which sparse attention on a GPU does not know",
+            hint=f"It knows {', '.join(map(str, GPU_HEAD_SIZES))}; leave the profile out.",
         )
     if sparse is not None and sparse.heads_file is not None:
         read_rows(Path(sparse.heads_file), shape.layers, shape.kv_heads)

@@ -54,8 +54,8 @@ class Findings:
 
     @property
     def computes(self) -> str:
-        """The attention that ran, for people."""
-        return f"{self.attention} ({self.settings})" if self.attention else "dense"
+        """The attention that ran, for people: the method and what it goes by."""
+        return f"{self.attention} ({self.settings})" if self.settings else self.attention or "dense"
 
 
 def healthy(url: str) -> bool:

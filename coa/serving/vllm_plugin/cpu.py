@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from vllm.config import get_current_vllm_config
 from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend, CPUAttentionBackendImpl
 
+from coa.serving.vllm_plugin.layers import bound
 from coa.serving.vllm_plugin.paged import Paged
 
 
@@ -35,13 +35,14 @@ class SparseCPUImpl(CPUAttentionBackendImpl):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        layers = get_current_vllm_config().model_config.hf_config.num_hidden_layers
-        self.paged = PagedInDouble(layers, self.num_heads, self.num_kv_heads, self.head_size, self.scale)
+        self.paged = bound(self, PagedInDouble)
 
     def do_kv_cache_update(
         self, layer: torch.nn.Module, key: Tensor, value: Tensor, kv_cache: Tensor, slot_mapping: Tensor
     ) -> None:
         """Write keys and values, each (tokens, heads, head size), where the slots say; a negative slot is padding."""
+        if self.paged is None:
+            return super().do_kv_cache_update(layer, key, value, kv_cache, slot_mapping)
         size, width = kv_cache.shape[2], self.head_size
         used = slot_mapping >= 0
         slots = slot_mapping[used]
@@ -61,6 +62,9 @@ class SparseCPUImpl(CPUAttentionBackendImpl):
         output_block_scale: Tensor | None = None,
     ) -> Tensor:
         """Attention of each request's new tokens over its pages."""
+        if self.paged is None:
+            given = (layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale)
+            return super().forward(*given)
         if attn_metadata is not None:  # None: vLLM warms up.
             shape = (-1, self.num_heads, self.head_size)
             self.paged.forward(layer, query.view(shape), kv_cache, attn_metadata, output.view(shape))

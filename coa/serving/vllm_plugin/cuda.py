@@ -1,7 +1,9 @@
 """The backend for CUDA: long prompts through the sparse kernels, everything else through vLLM's own FlashAttention.
 
 Written against the contract of vLLM 0.32, whose FlashAttention keeps pages as (blocks, key-value heads, block size,
-2 x head size). The kernels have been run on a GPU; this class, inside a vLLM on CUDA, has not.
+2 x head size). The kernels have been measured on a GPU. These classes are tested on a processor, with vLLM's own
+scheduler, cache and metadata around them and the kernels in Triton's interpreter; inside a vLLM on CUDA they have
+never been run.
 """
 
 from __future__ import annotations
@@ -11,20 +13,32 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from vllm.config import get_current_vllm_config
-from vllm.v1.attention.backends.flash_attn import FlashAttentionBackend, FlashAttentionImpl
+from vllm.v1.attention.backend import AttentionCGSupport
+from vllm.v1.attention.backends.flash_attn import (
+    FlashAttentionBackend,
+    FlashAttentionImpl,
+    FlashAttentionMetadataBuilder,
+)
 
-from coa.errors import UsageError
 from coa.serving.sparse import blocks, kernels, reference, streaming, xattention
+from coa.serving.sparse.config import GPU_HEAD_SIZES, check_block
 from coa.serving.vllm_plugin import BACKEND
-from coa.serving.vllm_plugin.paged import Paged, pairs
+from coa.serving.vllm_plugin.layers import bound, configured
+from coa.serving.vllm_plugin.paged import Paged, number_of, pairs
 
 LONG = 2048
 """Queries from which on a request is read sparsely: below, estimating costs more than it saves."""
 
+_BUDGETED = ("quest", "lserve", "streaming")
+"""Methods that skip keys for single tokens, too."""
+_LOOKS_AHEAD = ("mm_prefix_query_range_tensor", "rswa_prefix_lens")
+"""What vLLM tells of batches that are not plainly causal: pictures that are seen both ways, windows behind a prompt."""
+
 
 class SparseFlashBackend(FlashAttentionBackend):
     """FlashAttention, with another way to read long prompts."""
+
+    supported_kv_cache_dtypes = ("auto", "float16", "bfloat16")
 
     @staticmethod
     def get_name() -> str:
@@ -36,16 +50,49 @@ class SparseFlashBackend(FlashAttentionBackend):
         """The class that computes attention."""
         return SparseFlashImpl
 
+    @staticmethod
+    def get_builder_cls() -> type[FlashAttentionMetadataBuilder]:
+        """The class that describes batches."""
+        return SparseFlashBuilder
+
+    @classmethod
+    def supports_head_size(cls, head_size: int) -> bool:
+        """Whether the kernels know it."""
+        return head_size in GPU_HEAD_SIZES
+
+    @classmethod
+    def supports_batch_invariance(cls) -> bool:
+        """What is kept of a prompt depends on the pieces in which it is read."""
+        return False
+
+
+class SparseFlashBuilder(FlashAttentionMetadataBuilder):
+    """FlashAttention's, with a smaller promise about CUDA graphs."""
+
+    @classmethod
+    def get_cudagraph_support(cls, vllm_config: Any, kv_cache_spec: Any) -> AttentionCGSupport:
+        """A graph holds what was computed when it was captured.
+
+        Under a budget each token asks anew which pages it reads. Otherwise only long prompts do: batches of single
+        tokens are FlashAttention's own, and may be captured as it captures them.
+        """
+        if configured().method in _BUDGETED:
+            return AttentionCGSupport.NEVER
+        own = super().get_cudagraph_support(vllm_config, kv_cache_spec)
+        return min(own, AttentionCGSupport.UNIFORM_BATCH, key=lambda support: support.value)
+
 
 class SparseFlashImpl(FlashAttentionImpl):
     """Batches with a long prompt, and all decoding under a budget, go request by request; others as they come."""
 
+    # Each worker would see a part of the keys alone.
+    supports_dcp = False
+
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        if self.kv_cache_dtype.startswith("fp8"):
-            raise UsageError("sparse attention reads no cache in 8 bits", hint="Leave --kv-cache-dtype out.")
-        layers = get_current_vllm_config().model_config.hf_config.num_hidden_layers
-        self.paged = PagedOnGpu(layers, self.num_heads, self.num_kv_heads, self.head_size, self.scale)
+        self.paged = bound(self, PagedOnGpu)
+        if self.paged is not None:
+            check_block(self.paged.policy.config.block)
 
     def forward(
         self,
@@ -60,17 +107,25 @@ class SparseFlashImpl(FlashAttentionImpl):
         output_block_scale: Tensor | None = None,
     ) -> Tensor:
         """Attention of each request's new tokens over its pages."""
-        config = self.paged.policy.config
-        budgeted = config.method in ("quest", "lserve", "streaming")
-        if attn_metadata is None or not (budgeted or attn_metadata.max_query_len >= LONG):
-            if attn_metadata is not None:
-                self.paged.report.add(0, 0)  # Ours was asked, and there was nothing to skip.
-            return super().forward(
-                layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale
-            )
+        if output_scale is not None or output_block_scale is not None or not self._skips(layer, attn_metadata):
+            given = (layer, query, key, value, kv_cache, attn_metadata, output, output_scale, output_block_scale)
+            return super().forward(*given)
         shape = (-1, self.num_heads, self.head_size)
         self.paged.forward(layer, query.view(shape), kv_cache, attn_metadata, output.view(shape))
         return output
+
+    def _skips(self, layer: torch.nn.Module, metadata: Any) -> bool:
+        """Whether a batch is ours to compute; it is counted, too, where it could be and has nothing to skip."""
+        if self.paged is None or metadata is None or metadata.causal is not True:
+            return False
+        # A model that drafts for another has layers behind the other's: its guesses are checked anyway.
+        if any(getattr(metadata, name) is not None for name in _LOOKS_AHEAD) or number_of(layer) >= self.paged.layers:
+            return False
+        method = self.paged.policy.config.method
+        if method in _BUDGETED or (method == "xattention" and metadata.max_query_len >= LONG):
+            return True
+        self.paged.report.add(0, 0)
+        return False
 
 
 class PagedOnGpu(Paged):
@@ -93,7 +148,7 @@ class PagedOnGpu(Paged):
         padded = F.pad(query, (0, 0, extra, 0)).contiguous()
         kept = self._kept(padded, key, layer, short=query.shape[1] < LONG)
         allowed = pairs(query, key)
-        self.report.add(min(allowed, int(kept.sum()) * block**2), allowed)
+        self.report.add(round(allowed * blocks.density(kept, padded.shape[1], keys, block)), allowed)
         chosen = kernels.listed_ascending(kept)
         return kernels.prefill(padded, key, value, chosen, block=block, scale=self.scale)[:, extra:]
 

@@ -8,20 +8,29 @@ from typing import Any
 
 from torch import Tensor
 
+from coa.errors import UsageError
 from coa.serving.sparse import reference
-from coa.serving.sparse.config import SparseConfig
 from coa.serving.sparse.policy import Policy
-from coa.serving.vllm_plugin import CONFIG_VARIABLE, REPORT_VARIABLE
+from coa.serving.vllm_plugin import REPORT_VARIABLE
 from coa.serving.vllm_plugin.report import Report
+
+_LEAVE = "Leave --profile out, or take another model."
 
 
 class Paged:
-    """Attention over a paged cache of (blocks, key-value heads, block size, 2 x head size), keys before values."""
+    """Attention over a paged cache of (blocks, key-value heads, block size, 2 x head size), keys before values.
 
-    def __init__(self, layers: int, heads: int, kv_heads: int, head_size: int, scale: float) -> None:
-        config = SparseConfig.from_json(os.environ[CONFIG_VARIABLE])
-        self.policy = Policy.of(config, layers, heads, kv_heads)
-        self.report = Report(config, os.environ.get(REPORT_VARIABLE))
+    Attributes:
+        policy: Which keys are seen, of the heads that this worker computes.
+        layers: Layers of the model that the policy was made for.
+        head_size: Numbers a key.
+        scale: Factor on the products.
+        report: Where it is counted what ran.
+    """
+
+    def __init__(self, policy: Policy, layers: int, head_size: int, scale: float) -> None:
+        self.policy, self.layers = policy, layers
+        self.report = Report(policy.config, os.environ.get(REPORT_VARIABLE))
         self.head_size, self.scale = head_size, scale
 
     def forward(self, layer: Any, query: Tensor, kv_cache: Tensor, metadata: Any, output: Tensor) -> None:
@@ -29,12 +38,17 @@ class Paged:
 
         Args:
             layer: vLLM's layer; its name holds its number.
-            query: (tokens, heads, head size), the requests one after the other.
+            query: (tokens, heads, head size), the requests one after the other, perhaps with padding behind them.
             kv_cache: The pages.
             metadata: vLLM's: where requests start, how long they are, which pages are theirs.
             output: (tokens, heads, head size), written.
+
+        Raises:
+            UsageError: some of the requests are not read from left to right.
         """
-        number = int(re.search(r"layers\.(\d+)\.", layer.layer_name)[1])
+        if metadata.causal is not True:
+            raise UsageError("sparse attention sees what came before, and this model looks ahead", hint=_LEAVE)
+        number = number_of(layer)
         starts = metadata.query_start_loc.tolist()
         for request, length in enumerate(metadata.seq_lens.tolist()):
             rows = slice(starts[request], starts[request + 1])
@@ -55,6 +69,18 @@ class Paged:
         allowed = pairs(query, key)
         self.report.add(allowed if mask is None else int(mask.sum()), allowed)
         return reference.attention(query, key, value, mask, self.scale)
+
+
+def number_of(layer: Any) -> int:
+    """A layer's number, from its name, such as ``model.layers.3.self_attn.attn``.
+
+    Raises:
+        UsageError: there is none in it.
+    """
+    found = re.search(r"\.(\d+)\.", layer.layer_name)
+    if found is None:
+        raise UsageError(f"which layer {layer.layer_name!r} is cannot be told", hint=_LEAVE)
+    return int(found[1])
 
 
 def pairs(query: Tensor, key: Tensor) -> int:

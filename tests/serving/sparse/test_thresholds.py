@@ -71,6 +71,19 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path):
         Policy.of(SparseConfig(method="xattention", thresholds_file=str(path)), 3, 2, 1)
 
 
+def test_workers_that_share_heads_have_the_whole_table_between_them(tmp_path: Path):
+    taus = [[head / 10 for head in range(1, 9)]]
+    scores = table(tmp_path / "heads.tsv", [[0.9, 0.1, 0.2, 0.8]])
+    path = table(tmp_path / "taus.tsv", taus)
+    whole = Policy.of(SparseConfig(method="lserve", heads_file=str(scores), thresholds_file=str(path)), 1, 8, 4)
+    for ranks in (1, 2, 4, 8):
+        parts = [whole.part(rank, ranks) for rank in range(ranks)]
+        assert torch.allclose(torch.cat([part.tau(0) for part in parts]), torch.tensor(taus[0]))
+        streams = torch.cat([part.streams[0] for part in parts])
+        # With more workers than key-value heads, two keep the same one.
+        assert torch.equal(streams, whole.streams[0].repeat_interleave(max(1, ranks // 4)))
+
+
 def test_a_layer_whose_heads_all_attend_in_full_has_no_mask(tmp_path: Path):
     path = table(tmp_path / "table.tsv", [[1.0, 1.0], [1.0, 0.01]])
     policy = Policy.of(SparseConfig(method="xattention", thresholds_file=str(path), block=32, stride=4), 2, 2, 1)

@@ -1,6 +1,6 @@
 """Run by vLLM's own interpreter: log-probabilities of one prompt and its reply, under stock attention and each method.
 
-python inside.py MODEL OUT [NAME=CONFIG-JSON ...]
+python inside.py OUT MODEL [NAME=CONFIG-JSON ...]
 
 One engine, started with our plug-in. For stock attention its layers are given back the class that vLLM itself would
 have put there: pages, metadata and all around them are the same.
@@ -19,28 +19,17 @@ IDS = [(i * i * 7 + i * 13) % 900 + 50 for i in range(700)]
 
 
 def main() -> None:
-    from vllm import LLM, SamplingParams
+    from vllm import SamplingParams
     from vllm.inputs import TokensPrompt
 
-    model, out, *methods = sys.argv[1:]
-    llm = LLM(
-        model=model,
-        dtype="float32",
-        max_model_len=2048,
-        max_num_seqs=4,
-        enforce_eager=True,
-        disable_log_stats=True,
-        enable_prefix_caching=True,
-    )
-    sampling = SamplingParams(max_tokens=8, temperature=0, prompt_logprobs=0, logprobs=0, ignore_eos=True)
+    out, model, *methods = sys.argv[1:]
+    llm = engine(model)
     plain = SamplingParams(max_tokens=8, temperature=0, logprobs=0, ignore_eos=True)
 
     def measured() -> dict[str, list[float]]:
-        done = llm.generate([TokensPrompt(prompt_token_ids=IDS)], sampling)[0]
-        first = [next(iter(entry.values())).logprob for entry in done.prompt_logprobs[1:]]
-        reply = [next(iter(entry.values())).logprob for entry in done.outputs[0].logprobs]
+        found = read(llm, IDS)
         cold, warm = replied(True), replied(False)
-        return {"prompt": first, "reply": reply, "cold": cold[1], "warm": warm[1], "cached": [cold[0], warm[0]]}
+        return found | {"cold": cold[1], "warm": warm[1], "cached": [cold[0], warm[0]]}
 
     def replied(empty: bool) -> tuple[int, list[float]]:
         """Tokens of the prompt that came from the prefix cache, and log-probabilities of the reply."""
@@ -51,7 +40,44 @@ def main() -> None:
         return done.num_cached_tokens, [next(iter(entry.values())).logprob for entry in done.outputs[0].logprobs]
 
     found = {"stock": stock(measured)} | {name: under(config, measured) for name, config in map(parted, methods)}
-    Path(out).write_text(json.dumps(found))
+    Path(out).write_text(json.dumps(found | {"window": window(llm.llm_engine.vllm_config)}))
+
+
+def window(config) -> float:
+    """How far a layer with a window of its own is from the dense reference under that window."""
+    from batches import Batch, layer
+    from seam import visible
+
+    made, batch = layer(config, per_layer_sliding_window=20), Batch([(70, 100), (1, 90)], layout="LBHNC")
+    out = batch.ask(made, config)
+    true = batch.true(lambda query, key: visible(query.shape[1], key.shape[1], True, 19, -1)[None])
+    return float((out - true).abs().max())
+
+
+def engine(model: str, **more):
+    from vllm import LLM
+
+    return LLM(
+        model=model,
+        dtype="float32",
+        max_model_len=2048,
+        max_num_seqs=4,
+        enforce_eager=True,
+        disable_log_stats=True,
+        enable_prefix_caching=True,
+        **more,
+    )
+
+
+def read(llm, ids: list[int]) -> dict[str, list[float]]:
+    """Log-probabilities of a prompt and its reply."""
+    from vllm import SamplingParams
+    from vllm.inputs import TokensPrompt
+
+    sampling = SamplingParams(max_tokens=8, temperature=0, prompt_logprobs=0, logprobs=0, ignore_eos=True)
+    done = llm.generate([TokensPrompt(prompt_token_ids=ids)], sampling)[0]
+    first = [next(iter(entry.values())).logprob for entry in done.prompt_logprobs[1:]]
+    return {"prompt": first, "reply": [next(iter(entry.values())).logprob for entry in done.outputs[0].logprobs]}
 
 
 def parted(argument: str) -> tuple[str, str]:
@@ -83,19 +109,26 @@ def stock(measured):
 
 
 def under(config: str, measured):
-    """The same engine, each layer bound anew, as a worker does it, to what the environment says."""
-    from coa.serving.vllm_plugin import CONFIG_VARIABLE
+    """The same engine, each layer bound anew to another policy."""
     from coa.serving.vllm_plugin.cpu import PagedInDouble, SparseCPUImpl
 
     ours = layers(SparseCPUImpl)
-    os.environ[CONFIG_VARIABLE] = config
-    for layer in ours:
-        layer.paged = PagedInDouble(len(ours), layer.num_heads, layer.num_kv_heads, layer.head_size, layer.scale)
+    for layer, paged in zip(ours, bound(config, ours, PagedInDouble), strict=True):
+        layer.paged = paged
     found = measured()
     reports = [layer.paged.report for layer in ours]
     ran = {(report.state()["method"], report.state()["settings"]) for report in reports}
     density = sum(report.kept for report in reports) / sum(report.allowed for report in reports)
     return found | {"density": density, "ran": sorted(ran)}
+
+
+def bound(config: str, ours: list, kind: type) -> list:
+    """What computes each layer, by a policy."""
+    from coa.serving.sparse.config import SparseConfig
+    from coa.serving.sparse.policy import Policy
+
+    policy = Policy.of(SparseConfig.from_json(config), len(ours), ours[0].num_heads, ours[0].num_kv_heads)
+    return [kind(policy, len(ours), layer.head_size, layer.scale) for layer in ours]
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
 import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -38,6 +40,25 @@ def real_vllm() -> Interpreter:
 @cache
 def _asked(python: str) -> Interpreter:
     return interpreter({PYTHON_VARIABLE: python})
+
+
+def run(script: Path, *arguments: str, **env: str) -> Any:
+    """What a script writes as JSON when vLLM's interpreter runs it; it is told where to, and the arguments."""
+    out = Path(tempfile.mkdtemp()) / "found"
+    command = [real_vllm().python, str(script), str(out), *arguments]
+    done = subprocess.run(command, env=os.environ | OFFLINE | env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(out.read_text())
+
+
+def run_kernels(script: Path, *arguments: str, **env: str) -> Any:
+    """`run`, where that interpreter has Triton; else the test is skipped."""
+    found = subprocess.run([real_vllm().python, "-c", "import triton"], capture_output=True, check=False)
+    if found.returncode:
+        pytest.skip("the interpreter that has vLLM has no Triton: pip install --no-deps triton==3.7.1")
+    # What is compiled is kept for one run alone.
+    with tempfile.TemporaryDirectory() as cache:
+        return run(script, *arguments, TRITON_CACHE_DIR=cache, **env)
 
 
 @contextmanager

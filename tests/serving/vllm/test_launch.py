@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coa.cli.main import app
+from coa.cli.serving import told
 from coa.errors import CoaError, MissingExtra, ModelError, ProviderUnavailable, UsageError
 from coa.serving.sparse.config import SparseConfig
 from coa.serving.vllm import tiny
@@ -23,7 +25,7 @@ from coa.serving.vllm.diagnosis import why
 from coa.serving.vllm.interpreter import PYTHON_VARIABLE, Interpreter, interpreter
 from coa.serving.vllm.launch import Launch, running
 from coa.serving.vllm.mistakes import check_model
-from coa.serving.vllm.probe import healthy, probe
+from coa.serving.vllm.probe import Findings, healthy, probe
 from coa.serving.vllm.profiles import HEADS_FILE
 from coa.serving.vllm_plugin import CONFIG_VARIABLE
 
@@ -184,6 +186,14 @@ def test_a_known_model_gets_what_it_needs_unless_the_user_says_otherwise():
     assert '"rope_type": "linear"' in shlex.join(Launch(model="Giraffe-v2-13b-32k").command(found))
 
 
+def test_the_attention_of_a_server_is_worded_in_one_way():
+    dense = Findings(url="u", models=("m",), window=8, version="0.32.0", prefix_queries=None, prefix_hits=None)
+    quest = replace(dense, attention="quest", settings="budget=64 page=16", density=0.25)
+    assert (dense.computes, quest.computes) == ("dense", "quest (budget=64 page=16)")
+    assert told(dense).endswith("attention          dense, or unknown: our plug-in did not run there")
+    assert told(quest).endswith("attention          quest (budget=64 page=16), 25% of the keys looked at")
+
+
 def test_the_knobs_of_a_profile_reach_the_workers():
     launch = Launch(model="tiny", profile="xattention", settings={"tau": 0.95, "stride": 4})
     config = SparseConfig.from_json(launch.environment(Interpreter(python="python"), Path("r"))[CONFIG_VARIABLE])
@@ -209,6 +219,15 @@ def test_sparse_attention_is_refused_beside_another_vllm():
     assert Launch(model="tiny").command(Interpreter(python="python", version="0.19.1"))
 
 
+def test_blocks_that_a_gpu_cannot_read_are_refused_there_alone(tmp_path: Path):
+    table = tmp_path / "table.tsv"
+    table.write_text("# block=96 stride=8\n1.0 1.0\n")
+    launch = Launch(model="tiny", profile="xattention", thresholds=table)
+    with pytest.raises(UsageError, match="no blocks of 96 tokens"):
+        launch.command(Interpreter(python="python", plugin=True, device="cuda"))
+    assert launch.command(Interpreter(python="python", plugin=True, device="cpu"))
+
+
 def test_models_that_cannot_run_are_found_before_anything_starts(tmp_path: Path):
     pytest.importorskip("tokenizers")
     pytest.importorskip("safetensors")
@@ -222,7 +241,10 @@ def test_models_that_cannot_run_are_found_before_anything_starts(tmp_path: Path)
     (folder / "config.json").write_text(json.dumps(config | {"head_dim": 48}))
     with pytest.raises(UsageError, match="48 wide"):
         check_model(str(folder), cpu, None)
-    check_model(str(folder), Interpreter(python="python"), None)
+    cuda = Interpreter(python="python", device="cuda")
+    with pytest.raises(UsageError, match="48 wide, which sparse attention on a GPU does not know"):
+        check_model(str(folder), cuda, SparseConfig(method="quest"))
+    check_model(str(folder), cuda, None)
     with pytest.raises(UsageError, match=r"no config\.json"):
         check_model(str(tmp_path), cpu, None)
 

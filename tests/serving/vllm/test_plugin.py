@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from coa.serving.vllm.launch import Launch
 from coa.serving.vllm.profiles import HEADS_FILE
 from coa.serving.vllm.tiny import HEADS, LAYERS
 from coa.serving.vllm_plugin import CONFIG_VARIABLE
-from tests.serving.vllm.real import OFFLINE, real_vllm
+from tests.serving.vllm.real import real_vllm, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.vllm, pytest.mark.timeout(900)]
 
@@ -65,20 +62,14 @@ def methods(model: Path) -> dict[str, SparseConfig]:
 
 
 @pytest.fixture(scope="module")
-def measured(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def measured(tiny_model: Path) -> dict[str, dict[str, Any]]:
     """Log-probabilities under stock attention and under each method, all from one engine."""
     found = real_vllm()
     if not (found.cpu and found.plugin):
         pytest.skip("the vLLM there is not the build for processors, or our plug-in is not installed beside it")
-    script = Path(__file__).with_name("inside.py")
-
     given = [f"{name}={config.to_json()}" for name, config in methods(tiny_model).items()]
-    out = tmp_path_factory.mktemp("inside") / "found"
-    command = [found.python, str(script), str(tiny_model), str(out), *given]
-    env = os.environ | OFFLINE | {CONFIG_VARIABLE: SparseConfig().to_json()}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(out.read_text())
+    script = Path(__file__).with_name("inside.py")
+    return run(script, str(tiny_model), *given, **{CONFIG_VARIABLE: SparseConfig().to_json()})
 
 
 def apart(one: list[float], other: list[float]) -> list[float]:
@@ -138,6 +129,10 @@ def test_nor_does_sparse_reading_drift_when_its_blocks_fill_those_of_the_cache(
 ):
     assert measured[name]["cached"] == [0, 640]
     assert max(apart(measured[name]["cold"], measured[name]["warm"])) <= 1e-4
+
+
+def test_a_layer_with_a_window_of_its_own_is_left_to_vllm(measured: dict[str, Any]):
+    assert measured["window"] <= 1e-5
 
 
 def test_it_drifts_a_little_where_they_do_not(measured: dict[str, dict[str, Any]]):
