@@ -12,7 +12,7 @@ from coa.errors import UsageError
 from coa.serving.sparse.config import SparseConfig
 from coa.serving.sparse.policy import Policy
 from coa.serving.vllm_plugin import CONFIG_VARIABLE
-from coa.serving.vllm_plugin.paged import _LEAVE, Paged
+from coa.serving.vllm_plugin.paged import LEAVE, Paged
 
 Kind = TypeVar("Kind", bound=Paged)
 _WHOLE_NUMBERS = ("auto", "float32", "float16", "bfloat16")
@@ -47,7 +47,7 @@ def bound(impl: Any, kind: type[Kind]) -> Kind | None:
     }
     for what, there in changes.items():
         if there:
-            raise UsageError(f"the model has {what}, which sparse attention does not know", hint=_LEAVE)
+            raise UsageError(f"the model has {what}, which sparse attention does not know", hint=LEAVE)
     config = get_current_vllm_config()
     model, ranks = config.model_config, config.parallel_config.tensor_parallel_size
     layers, heads = model.get_total_num_hidden_layers(), model.model_arch_config.total_num_attention_heads

@@ -14,7 +14,7 @@ from coa.serving.sparse.policy import Policy
 from coa.serving.vllm_plugin import REPORT_VARIABLE
 from coa.serving.vllm_plugin.report import Report
 
-_LEAVE = "Leave --profile out, or take another model."
+LEAVE = "Leave --profile out, or take another model."
 
 
 class Paged:
@@ -47,7 +47,7 @@ class Paged:
             UsageError: some of the requests are not read from left to right.
         """
         if metadata.causal is not True:
-            raise UsageError("sparse attention sees what came before, and this model looks ahead", hint=_LEAVE)
+            raise UsageError("sparse attention sees what came before, and this model looks ahead", hint=LEAVE)
         number = number_of(layer)
         starts = metadata.query_start_loc.tolist()
         for request, length in enumerate(metadata.seq_lens.tolist()):
@@ -79,7 +79,7 @@ def number_of(layer: Any) -> int:
     """
     found = re.search(r"\.(\d+)\.", layer.layer_name)
     if found is None:
-        raise UsageError(f"which layer {layer.layer_name!r} is cannot be told", hint=_LEAVE)
+        raise UsageError(f"which layer {layer.layer_name!r} is cannot be told", hint=LEAVE)
     return int(found[1])
 
 

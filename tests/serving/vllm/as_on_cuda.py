@@ -215,7 +215,7 @@ def shared(model):
     config, first = told(model), "model.layers.0.self_attn.attn"
     under(replace(SMALL, method="xattention"))
     writer = layer(config)
-    reader = layer(config, "model.layers.1.self_attn.attn", kv_sharing_target_layer_name=first)
+    reader = layer(config, "transformer.h.1.attn", kv_sharing_target_layer_name=first)
     batch = Batch([(83, 150), (1, 40)])
     batch.ask(writer, config)
     seam.CALLS.clear()
