@@ -59,6 +59,6 @@ def test_a_run_outlives_its_server_and_is_finished_by_a_sparse_one(vllm_server: 
         assert 3 <= usage.calls_from_journal < usage.calls_from_journal + usage.calls
         check = ["vllm", "--check", sparse.found.url, "--profile"]
         seen = CliRunner().invoke(app, [*check, "xattention", "--tau", "0.7"])
-        assert seen.exit_code == 0 and "xattention, tau=0.7 stride=8" in seen.stdout
+        assert seen.exit_code == 0 and "xattention (tau=0.7 stride=8" in seen.stdout
         for other in (["quest"], ["xattention", "--tau", "0.9"]):
             assert isinstance(CliRunner().invoke(app, [*check, *other]).exception, ProviderUnavailable)
