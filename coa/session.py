@@ -11,6 +11,7 @@ from coa.agents.base import Context
 from coa.agents.fence import fence_for
 from coa.agents.team import Team
 from coa.code.bundle import Bundle
+from coa.code.completion import Material
 from coa.config import Settings
 from coa.documents import Document, LoadFailure
 from coa.errors import UsageError
@@ -178,34 +179,62 @@ async def prepare(
     measure = measure_of(settings.embedder)
     if task.retrieve is not None:
         model = model or resolve_model(settings)
+    given = await _given(task, sources, stdin, model, found)
+    models = (model or resolve_model(settings), *resolve_fallbacks(settings))
+    try:
+        return await _session(task, given, settings, models, measure, team)
+    except BaseException:
+        for each in models:
+            await each.close()
+        raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What is to be read, what could not be loaded, and how it was chosen where it is not whole documents."""
+
+    documents: tuple[Document, ...]
+    failures: tuple[LoadFailure, ...]
+    material: Material | None
+
+
+async def _given(
+    task: Task, sources: Sequence[SourceLike], stdin: ReadStdin | None, model: Model | None, found: Retriever | None
+) -> _Given:
     material, failures = await material_of(task, sources, stdin, model, found)
-    documents = (material.bundle.document,) if material is not None else ()
-    if material is None:
-        documents, failures = await load_sources(sources, stdin)
-    model = model or resolve_model(settings)
-    fallbacks = resolve_fallbacks(settings)
-    window_tokens = settings.window or await default_window(model, *fallbacks)
+    if material is not None:
+        return _Given(documents=(material.bundle.document,), failures=failures, material=material)
+    documents, failures = await load_sources(sources, stdin)
+    return _Given(documents=documents, failures=failures, material=None)
+
+
+async def _session(
+    task: Task, given: _Given, settings: Settings, models: Sequence[Model], measure: Measure, team: Team | None
+) -> Session:
+    """Divide the window, split, and choose how to read."""
+    model, *fallbacks = models
+    documents, material = given.documents, given.material
+    window_tokens = settings.window or await default_window(*models)
     ctx = await _context(task, documents, settings, model, team)
     window = divide(usable_size(window_tokens, model.counter.margin), ctx)
     chunks = await asyncio.to_thread(_split, documents, window.chunk, model)
     chosen = choose_pipeline(task, chunks, window, settings)
     parts = parts_of(chunks, documents, task.query, measure)
+    told = material.warnings if material else ()
     return Session(
         task=task,
         settings=settings.model_copy(update={"topology": chosen.topology}),
         model=model,
-        fallbacks=fallbacks,
+        fallbacks=tuple(fallbacks),
         pipeline=chosen.pipeline,
         documents=documents,
-        failures=failures,
+        failures=given.failures,
         chunks=chunks,
         order=await asyncio.to_thread(resolve_order(settings.order), parts),
         ctx=ctx,
         window=window,
         window_tokens=window_tokens,
-        warnings=_warnings(documents, model, window_tokens, settings)
-        + (material.warnings if material else ())
-        + chosen.said,
+        warnings=(*_warnings(documents, model, window_tokens, settings), *told, *chosen.said),
         bundle=material.bundle if material else None,
         measure=measure,
     )

@@ -9,7 +9,7 @@ from langgraph.graph import END, START, StateGraph
 import coa
 from coa.events import ignore
 from coa.pipelines.base import Job
-from coa.pipelines.chain import outcome
+from coa.pipelines.state import outcome
 from coa.runtime.caller import caller_for
 from coa.runtime.journal import MemoryJournal
 from coa.session import prepare

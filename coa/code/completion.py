@@ -19,7 +19,7 @@ _MOST_LINES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What is read for a completion, and what a user should know about the choice."""
+    """What is read where documents are not read whole (files of a repository, passages), and how chosen."""
 
     bundle: Bundle
     warnings: tuple[str, ...]

@@ -15,7 +15,6 @@ _BLOCK = frozenset(
     """.split()  # noqa: SIM905
 )
 _PARAGRAPH = frozenset("p h1 h2 h3 h4 h5 h6 blockquote pre ul ol table section article figure".split())  # noqa: SIM905
-_VOID_SKIP = frozenset({"meta", "link", "base"})
 
 
 class _Reader(HTMLParser):

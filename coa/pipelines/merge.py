@@ -17,10 +17,10 @@ from coa.agents.team import team_of
 from coa.errors import ContextOverflow, InvalidReply
 from coa.events import StepDone
 from coa.pipelines.base import Calls, Job, Outcome
-from coa.pipelines.chain import check_read, read_whole
 from coa.pipelines.graph import in_a_row, read_together, tell
 from coa.pipelines.paths import Way
 from coa.pipelines.selecting import Selected, select
+from coa.pipelines.state import check_read, read_whole
 from coa.pipelines.window import MIN_ROOM, Window
 from coa.split import split_text
 from coa.types import Chunk, Coverage, Passage, Reading, Span, Unread

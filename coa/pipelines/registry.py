@@ -22,8 +22,6 @@ TOPOLOGIES: Mapping[str, Callable[[], Pipeline]] = MappingProxyType(
         "hierarchical": hierarchical,
     }
 )
-BASELINES = frozenset({"merge", "hierarchical"})
-"""Of the paper, to be compared with."""
 
 AUTO = "auto"
 """Not a topology: `coa.pipelines.choosing` picks one once the document is split."""

@@ -16,11 +16,8 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-from coa.events import StepDone
-from coa.pipelines.answering import answers
 from coa.pipelines.base import Calls, Job, Outcome
-from coa.pipelines.chain import ChainState, answered, check_read, notes_of, outcome, window_of_state
-from coa.pipelines.graph import in_a_row, read_together, tell
+from coa.pipelines.graph import in_a_row, read_together
 from coa.pipelines.merging import (
     Lost,
     all_at_once,
@@ -34,6 +31,7 @@ from coa.pipelines.merging import (
     row,
 )
 from coa.pipelines.reading import State, read_chunk
+from coa.pipelines.state import GraphState, check_read, manager, outcome
 from coa.pipelines.window import Window
 from coa.types import Chunk, Notes
 
@@ -62,7 +60,7 @@ class SideBySide:
     @cached_property
     def graph(self) -> Any:
         """The compiled graph; its ``context`` is a `Job`."""
-        return in_a_row(ChainState, read=self._read, manager=_manager)
+        return in_a_row(GraphState, read=self._read, manager=manager)
 
     def steps(self, chunks: int) -> int:
         """One step a chunk and one for merging and answering."""
@@ -94,7 +92,7 @@ class SideBySide:
         state = await self.graph.ainvoke({"i": 0}, {"recursion_limit": 10}, context=job)
         return outcome(state, job)
 
-    async def _read(self, _: ChainState, runtime: Any) -> ChainState:
+    async def _read(self, _: GraphState, runtime: Any) -> GraphState:
         job: Job = runtime.context
         window = replace(job.window, notes=self._share(len(job.chunks), job.window))
 
@@ -116,14 +114,6 @@ class SideBySide:
             "forgotten": lost.forgotten + sum(state.forgotten for state in states),
             "unread": [asdict(item) for item in unread],
         }
-
-
-async def _manager(state: ChainState, runtime: Any) -> ChainState:
-    job: Job = runtime.context
-    done = await answers(notes_of(state), window_of_state(state, job), job)
-    steps = len(job.chunks) + 1
-    tell(runtime, StepDone(done=steps, steps=steps, usage=job.usage(), outcome="answered"))
-    return answered(state, done)
 
 
 def tree() -> SideBySide:

@@ -11,8 +11,9 @@ from coa.agents.team import team_of
 from coa.errors import ContextOverflow, WindowTooSmall
 from coa.events import StepDone
 from coa.pipelines.base import Calls, Job, Outcome
-from coa.pipelines.chain import ChainOfAgents, ChainState, outcome
+from coa.pipelines.chain import ChainOfAgents
 from coa.pipelines.graph import in_a_row, tell
+from coa.pipelines.state import GraphState, outcome
 from coa.pipelines.window import Window
 from coa.types import Chunk, Passage
 
@@ -29,7 +30,7 @@ class Single:
     @cached_property
     def graph(self) -> Any:
         """The compiled graph; its ``context`` is a `Job`."""
-        return in_a_row(ChainState, reader=_read)
+        return in_a_row(GraphState, reader=_read)
 
     def steps(self, chunks: int) -> int:
         """One."""
@@ -67,7 +68,7 @@ def _check(chunks: Sequence[Chunk], window: Window) -> None:
         )
 
 
-async def _read(_: ChainState, runtime: Any) -> ChainState:
+async def _read(_: GraphState, runtime: Any) -> GraphState:
     job: Job = runtime.context
     (document,) = [each for each in job.documents if each.id == job.chunks[0].span.doc]
     span = document.span(0, len(document.text))

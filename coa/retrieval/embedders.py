@@ -125,10 +125,6 @@ class SentenceTransformerEmbedder:
         """The `sentence_transformers.SentenceTransformer` itself."""
         return self._model
 
-    def as_passages(self, texts: Sequence[str]) -> list[str]:
-        """Texts as the model wants passages."""
-        return [self._encoder.passage + text if text.strip() else "" for text in texts] if self._encoder else [*texts]
-
     def as_queries(self, texts: Sequence[str]) -> list[str]:
         """Texts as the model wants queries."""
         return [self._encoder.query + text if text.strip() else "" for text in texts] if self._encoder else [*texts]

@@ -87,9 +87,7 @@ def contents_field(entries: list[tuple[int, str, str]]) -> str:
 
 
 def _styles(text: str) -> str:
-    text = re.sub(
-        r'<w:style w:type="table" w:default="1" w:styleId="Table">.*?</w:style>', _TABLE, text, flags=re.DOTALL
-    )
+    text = _OLD_TABLE.sub(_TABLE, text)
     small = '<w:pPr><w:spacing w:before="0" w:after="40"/></w:pPr><w:rPr><w:sz w:val="18"/></w:rPr></w:style>'
     text = re.sub(r'(w:styleId="FootnoteText">.*?)</w:style>', rf"\1{small}", text, count=1, flags=re.DOTALL)
     text = re.sub(r'<w:style w:type="paragraph" w:styleId="TOC[12]">.*?</w:style>', "", text, flags=re.DOTALL)

@@ -200,6 +200,7 @@ async def test_a_window_without_room_is_an_error_before_anything_is_sent(book: P
     model = ScriptedModel(facts, window=300)
     with pytest.raises(WindowTooSmall):
         await coa.aio.summarize(book, model=model, window=300)
+    assert model.closed
     with pytest.raises(WindowTooSmall):
         await coa.aio.ask(book, "Why? " * 2000, model=ScriptedModel(facts, window=2048))
 

@@ -8,7 +8,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 import coa
 from coa.events import Event, StepDone
 from coa.pipelines.base import Job
-from coa.pipelines.chain import ChainOfAgents, outcome
+from coa.pipelines.chain import ChainOfAgents
+from coa.pipelines.state import outcome
 from coa.session import prepare
 from coa.testing.scripted import ScriptedModel
 
