@@ -1,6 +1,6 @@
 """Chain-of-Agents (Zhang et al., NeurIPS 2024, arXiv 2406.02818, Algorithm 1) as a LangGraph loop.
 
-One edge per chunk: worker -> worker -> ... -> manager. Its state (`coa.pipelines.state`) holds an index, the notes and a
+One edge per chunk: worker -> worker -> ... -> manager. The state (`coa.pipelines.state`) holds an index, notes and a
 few counters; the text travels in ``context``, so that a checkpoint stays small however long the document is.
 """
 
