@@ -13,10 +13,11 @@ import typer
 
 from coa import __version__
 from coa.cli import aggregate as aggregating
-from coa.cli import commands, retrieval, runs, writing
+from coa.cli import commands, indexing, runs, writing
 from coa.cli import complete as completing
 from coa.cli import evals as evaluating
 from coa.cli import options as o
+from coa.cli import search as searching
 from coa.cli import trace as tracing
 from coa.cli import vllm as local
 from coa.cli.console import note, write_result
@@ -43,8 +44,8 @@ app.command()(aggregating.aggregate)
 app.command()(commands.verify)
 app.command()(commands.text)
 app.command("eval")(evaluating.evaluate)
-app.command()(retrieval.index)
-app.command()(retrieval.search)
+app.command()(indexing.index)
+app.command()(searching.search)
 app.command()(tracing.trace)
 app.command()(writing.check)
 app.command()(local.vllm)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def trace(
     options: o.RunOptions,
     shown: o.Shown,
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A finished run, by its id.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A finished run, by its id.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="A source of the answer; may be repeated.")] = None,
     question: Annotated[str | None, typer.Option(help="The question that was answered.")] = None,
     answer: Annotated[str | None, typer.Option(help="The answer; @FILE reads it from a file.")] = None,

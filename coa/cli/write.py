@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,21 +22,46 @@ if TYPE_CHECKING:
     from coa.writing.plan import Outline
     from coa.writing.run import WriteOptions
 
-Words = Annotated[int, typer.Option(help="Length to reach.")]
-Style = Annotated[str, typer.Option(help="How it should read.")]
-Lang = Annotated[str, typer.Option("--lang", help="The language to write in; the brief's where none is given.")]
-Parallel = Annotated[int, typer.Option(help="Chapters in the making at once.")]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """What a text is to be: the options of a plan, and of what is written to it."""
+
+    words: Annotated[int, typer.Option(help="Length to reach.")] = 2_000
+    style: Annotated[str, typer.Option(help="How it should read.")] = ""
+    lang: Annotated[str, typer.Option("--lang", help="The language to write in; the brief's where none is given.")] = ""
+    parallel: Annotated[int, typer.Option(help="Chapters in the making at once.")] = 4
+
+    def how(self) -> WriteOptions:
+        """The same for `coa.writing.run`."""
+        from coa.writing.run import WriteOptions
+
+        return WriteOptions(words=self.words, style=self.style, language=self.lang, parallel=self.parallel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions(PlanOptions):
+    """How a text is written: the plan's options, and those of writing to it."""
+
+    memory: Annotated[str, typer.Option(help="What a section is told of its chapter: auto, full or rolling.")] = "auto"
+    edits: Annotated[bool, typer.Option(help="Look over seams and contradictions at the end.")] = True
+    method: Annotated[str, typer.Option(help="planned, or agentwrite for the published flow.")] = "planned"
+
+    def to(self, plan: Outline | None) -> WriteOptions:
+        """The same for `coa.writing.run`; the length of a plan that was given comes before ``--words``."""
+        words = plan.words if plan else self.words
+        return replace(self.how(), words=words, memory=self.memory, edits=self.edits, method=self.method, outline=plan)
 
 
 @flattened
 def write(
+    wanted: TextOptions,
     options: o.RunOptions,
     manner: o.Manner,
     tracing: o.Tracing,
     brief: Annotated[
-        str | None, typer.Argument(metavar="[PROMPT]", help="What to write; @FILE reads it from a file.")
+        str | None, typer.Argument(metavar="PROMPT", help="What to write; @FILE reads it from a file.")
     ] = None,
-    words: Words = 2_000,
     source: Annotated[list[str] | None, typer.Option(help="A file or folder to write from; may be repeated.")] = None,
     outline: Annotated[Path | None, typer.Option(metavar="FILE", help="Follow this plan (YAML).")] = None,
     series: Annotated[
@@ -46,19 +71,12 @@ def write(
         list[str] | None,
         typer.Option(help="A rule for the parts: 'every: a clock', 'once 7: a bridge', 'range 3-9: rain', ..."),
     ] = None,
-    style: Style = "",
-    lang: Lang = "",
-    parallel: Parallel = 4,
-    memory: Annotated[str, typer.Option(help="What a section is told of its chapter: auto, full or rolling.")] = "auto",
-    edits: Annotated[bool, typer.Option(help="Look over seams and contradictions at the end.")] = True,
-    method: Annotated[str, typer.Option(help="planned, or agentwrite for the published flow.")] = "planned",
 ) -> None:
     """Write a long document to a plan: -o book.md, .html, .docx, .epub or .pdf.
 
     Other verbs: coa write plan, status, redo, export, check (each with --help).
     """
     from coa.writing.export import check_format
-    from coa.writing.run import WriteOptions
     from coa.writing.run import write as run_write
 
     settings = options.settings()
@@ -67,17 +85,8 @@ def write(
     if tracing.wanted and not source:
         raise UsageError("there is nothing to trace the text to", hint="Name what it is written from with --source.")
     tracing.check(settings)
-    text, plan = _planned(brief, outline, series, must or [], style, lang)
-    how = WriteOptions(
-        words=plan.words if plan else words,
-        style=style,
-        language=lang,
-        parallel=parallel,
-        memory=memory,
-        edits=edits,
-        method=method,
-        outline=plan,
-    )
+    text, plan = _planned(brief, outline, series, must or [], wanted)
+    how = wanted.to(plan)
     if not _agreed(settings, manner, how, len(source or ())):
         return
     answer = watched(
@@ -92,7 +101,7 @@ def write(
 
 
 def _planned(
-    brief: str | None, outline: Path | None, series: str | None, must: list[str], style: str, lang: str
+    brief: str | None, outline: Path | None, series: str | None, must: list[str], wanted: PlanOptions
 ) -> tuple[str, Outline | None]:
     """What to write about, and the plan that was given or that follows from a series and its rules."""
     from coa.writing.plan import Outline
@@ -106,7 +115,7 @@ def _planned(
         return text, plan
     if plan is not None:
         raise UsageError("--series and --must do not go with --outline", hint="Put series and rules in the plan.")
-    return text, series_outline(text, series, must, style=style, language=lang)
+    return text, series_outline(text, series, must, style=wanted.style, language=wanted.lang)
 
 
 def _agreed(settings: Settings, manner: o.Manner, how: WriteOptions, sources: int) -> bool:
@@ -125,19 +134,16 @@ def _agreed(settings: Settings, manner: o.Manner, how: WriteOptions, sources: in
 
 @flattened
 def plan(
+    wanted: PlanOptions,
     options: o.RunOptions,
     shown: o.Shown,
     brief: Annotated[str, typer.Argument(metavar="PROMPT", help="What to write; @FILE reads it from a file.")],
-    words: Words = 2_000,
-    style: Style = "",
-    lang: Lang = "",
-    parallel: Parallel = 4,
 ) -> None:
     """Make the plan only and print it as YAML, to be edited and given to coa write --outline."""
-    from coa.writing.run import WriteOptions, outline_of
+    from coa.writing.run import outline_of
 
-    how = WriteOptions(words=words, style=style, language=lang, parallel=parallel)
-    made = watched(lambda emit: outline_of(text_or_file(brief), options.settings(), how, emit=emit), shown.quiet)
+    how, settings = wanted.how(), options.settings()
+    made = watched(lambda emit: outline_of(text_or_file(brief), settings, how, emit=emit), shown.quiet)
     write_result(made.model_dump_json() + "\n" if shown.json else made.to_yaml(), shown.output)
 
 

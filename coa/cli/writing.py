@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from coa.cli import options as o
 from coa.cli import write as writing
@@ -38,8 +38,16 @@ class Verbs(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+class Unnamed(TyperCommand):
+    """The hidden command: help and errors speak of ``coa write``, which is what people type."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """A context that has no name of its own."""
+        return super().make_context(None, args, parent, **extra)
+
+
 write = typer.Typer(cls=Verbs, help="Write a long document to a plan.", add_help_option=False)
-write.command(_PROMPT, hidden=True)(writing.write)
+write.command(_PROMPT, cls=Unnamed, hidden=True)(writing.write)
 write.command("plan")(writing.plan)
 
 

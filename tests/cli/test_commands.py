@@ -168,6 +168,7 @@ def test_terminal_codes_in_a_document_are_shown_not_obeyed(coa, tmp_path: Path):
         assert "is red" in found.out
         assert "characters 0-" in found.out
         assert "\x1b" not in found.out
+    assert "nothing fits in 5 tokens" in coa("search", lib, "Where is the key hidden?", "--context", "5").err
 
 
 def test_doctor_looks_at_everything_and_never_shows_a_key(coa):
@@ -201,5 +202,6 @@ def test_every_command_and_option_of_the_manual_exists(coa, root: Path):
     assert options
     missing = {option for option in options if not any(option in text for text in helps.values())}
     assert not missing
+    assert "coa write prompt" not in helps["write"] + coa("write", "--nothing").err
     helps |= {words: coa(*words.split(), "--help").out for words in ("runs prune", "write export", "write status")}
     assert {command for command, text in helps.items() if "--json" not in text} == {"plan"}  # It is its command's.
