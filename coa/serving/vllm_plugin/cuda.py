@@ -1,9 +1,9 @@
 """The backend for CUDA: long prompts through the sparse kernels, everything else through vLLM's own FlashAttention.
 
 Written against the contract of vLLM 0.32, whose FlashAttention keeps pages as (blocks, key-value heads, block size,
-2 x head size). The kernels have been measured on a GPU. These classes are tested on a processor, with vLLM's own
-scheduler, cache and metadata around them and the kernels in Triton's interpreter; inside a vLLM on CUDA they have
-never been run.
+2 x head size). The kernels have been measured on a GPU. These classes are tested on a processor: vLLM's code for CUDA
+chooses, feeds and asks them, inside an engine, too, and the kernels run in Triton's interpreter. Inside a vLLM on CUDA
+they have never been run.
 """
 
 from __future__ import annotations

@@ -19,25 +19,13 @@ IDS = [(i * i * 7 + i * 13) % 900 + 50 for i in range(700)]
 
 
 def main() -> None:
-    from vllm import SamplingParams
-    from vllm.inputs import TokensPrompt
-
     out, model, *methods = sys.argv[1:]
     llm = engine(model)
-    plain = SamplingParams(max_tokens=8, temperature=0, logprobs=0, ignore_eos=True)
 
     def measured() -> dict[str, list[float]]:
         found = read(llm, IDS)
-        cold, warm = replied(True), replied(False)
+        (cold,), (warm,) = replies(llm, [IDS], empty=True), replies(llm, [IDS], empty=False)
         return found | {"cold": cold[1], "warm": warm[1], "cached": [cold[0], warm[0]]}
-
-    def replied(empty: bool) -> tuple[int, list[float]]:
-        """Tokens of the prompt that came from the prefix cache, and log-probabilities of the reply."""
-        # Prompts whose log-probabilities are wanted are never read from the cache; this one may be.
-        if empty:
-            assert llm.reset_prefix_cache()
-        done = llm.generate([TokensPrompt(prompt_token_ids=IDS)], plain)[0]
-        return done.num_cached_tokens, [next(iter(entry.values())).logprob for entry in done.outputs[0].logprobs]
 
     found = {"stock": stock(measured)} | {name: under(config, measured) for name, config in map(parted, methods)}
     Path(out).write_text(json.dumps(found | {"window": window(llm.llm_engine.vllm_config)}))
@@ -71,13 +59,28 @@ def engine(model: str, **more):
 
 def read(llm, ids: list[int]) -> dict[str, list[float]]:
     """Log-probabilities of a prompt and its reply."""
+    (done,) = asked(llm, [ids], prompt_logprobs=0)
+    return {"prompt": likely(done.prompt_logprobs[1:]), "reply": likely(done.outputs[0].logprobs)}
+
+
+def replies(llm, prompts: list[list[int]], *, empty: bool, new: int = 8) -> list[tuple[int, list[float]]]:
+    """Tokens of each prompt that came from the prefix cache, and log-probabilities of the replies."""
+    # Prompts whose log-probabilities are wanted are never read from the cache; these may be.
+    if empty:
+        assert llm.reset_prefix_cache()
+    return [(done.num_cached_tokens, likely(done.outputs[0].logprobs)) for done in asked(llm, prompts, max_tokens=new)]
+
+
+def asked(llm, prompts: list[list[int]], **more):
     from vllm import SamplingParams
     from vllm.inputs import TokensPrompt
 
-    sampling = SamplingParams(max_tokens=8, temperature=0, prompt_logprobs=0, logprobs=0, ignore_eos=True)
-    done = llm.generate([TokensPrompt(prompt_token_ids=ids)], sampling)[0]
-    first = [next(iter(entry.values())).logprob for entry in done.prompt_logprobs[1:]]
-    return {"prompt": first, "reply": [next(iter(entry.values())).logprob for entry in done.outputs[0].logprobs]}
+    sampling = SamplingParams(**({"max_tokens": 8, "temperature": 0, "logprobs": 0, "ignore_eos": True} | more))
+    return llm.generate([TokensPrompt(prompt_token_ids=ids) for ids in prompts], sampling)
+
+
+def likely(entries) -> list[float]:
+    return [next(iter(entry.values())).logprob for entry in entries]
 
 
 def parted(argument: str) -> tuple[str, str]:

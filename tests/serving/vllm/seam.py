@@ -24,6 +24,13 @@ def put_in() -> None:
     torch.ops._C_cache_ops = SimpleNamespace(reshape_and_cache_flash=reshape_and_cache_flash)
 
 
+def let_triton_run() -> None:
+    """For vLLM's own kernels, too, which on a processor it runs with a Triton that compiles for processors."""
+    from triton.backends import backends
+
+    backends["cpu"] = SimpleNamespace(driver=SimpleNamespace(is_active=lambda: True))
+
+
 def put_into_flash_attention() -> None:
     """Where vLLM's module of FlashAttention has them on CUDA; on a processor it leaves them out."""
     put_in()
