@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from coa.config import Settings, default_run_dir
-from coa.errors import CoaError, Interrupted, RunLocked, RunNotFound
+from coa.errors import CoaError, Interrupted, LimitReached, RunLocked, RunNotFound
 from coa.runtime.files import private_directory, storage, write_atomically
 from coa.runtime.journal import Journal, MemoryJournal, SqliteJournal
 from coa.runtime.lock import held, is_held
@@ -228,7 +228,8 @@ def open_journal(
         try:
             yield opened.journal, opened
         except CoaError as error:
-            opened.finish("failed", error=f"{error.code}: {error.message}")
+            stopped = isinstance(error, LimitReached)  # As its user wished: nothing is wrong with the run.
+            opened.finish("interrupted" if stopped else "failed", error=f"{error.code}: {error.message}")
             raise
         except (asyncio.CancelledError, KeyboardInterrupt):
             opened.finish("interrupted", error=Interrupted.__name__)

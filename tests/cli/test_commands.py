@@ -54,6 +54,15 @@ def test_the_same_command_again_pays_for_nothing_and_resume_and_show_know_the_ru
     assert coa("show", first["run_id"]).code == 5
 
 
+def test_a_run_that_a_limit_stopped_is_interrupted_and_goes_on(coa, root: Path):
+    command = ("summarize", str(root / LOG), "--window", "4096", "-q")
+    assert coa(*command, "--max-calls", "1").code == 6
+    (run,) = map(json.loads, coa("runs", "--json").out.splitlines())
+    assert (run["status"], run["error"].split(":")[0]) == ("interrupted", "BudgetExceeded")
+    assert coa("resume", run["run_id"], "-q").code == 0
+    assert json.loads(coa("runs", "--json").out)["status"] == "complete"
+
+
 def test_standard_input_is_a_document_and_its_run_can_be_resumed(coa):
     ended = coa("ask", "-", "What colour is the boat?", "--json", "-q", stdin=b"The boat is green.\r\nSo there.")
     assert "green" in ended.json()["text"]
