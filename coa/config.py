@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -137,9 +138,19 @@ def load_settings(env: Mapping[str, str] = os.environ, **arguments: Any) -> Sett
     try:
         return Settings.model_validate(_from_file(config_path(env)) | _from_env(env) | given)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise UsageError(
-            f"{name}: {first['msg'].lower()} (got {first['input']!r})",
-            hint=f"Look at --{name.replace('_', '-')}, {ENV_PREFIX}{name.upper()} and {str(config_path(env))!r}.",
-        ) from None
+        raise _told(error, config_path(env)) from None
+
+
+def _told(error: ValidationError, path: Path) -> UsageError:
+    """What is wrong with the first setting that is, and where to look."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    if name not in Settings.model_fields:
+        near = get_close_matches(name, Settings.model_fields, 1)
+        known = ", ".join(sorted(Settings.model_fields))
+        meant = f"Did you mean {near[0]!r}?" if near else f"There are: {known}."
+        return UsageError(f"there is no setting {name!r}", hint=f"{meant} Look at {str(path)!r}.")
+    return UsageError(
+        f"{name}: {first['msg'].lower()} (got {first['input']!r})",
+        hint=f"Look at --{name.replace('_', '-')}, {ENV_PREFIX}{name.upper()} and {str(path)!r}.",
+    )

@@ -69,6 +69,8 @@ def _loaded(paths: list[str]) -> Loaded:
     from coa.documents import load_all
 
     loaded = load_all(paths, stdin=read_stdin)
+    if not loaded.documents and len(loaded.failures) == 1:
+        raise loaded.failures[0].error
     for failure in loaded.failures:
         note(f"not indexed: {failure.path}: {failure.error.message}")
     if not loaded.documents:

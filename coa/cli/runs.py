@@ -45,7 +45,7 @@ def list_runs(context: typer.Context, run_dir: o.RunDir = None, json: o.Json = F
 
 @runs.command()
 def prune(
-    days: Annotated[float, typer.Option(help="Delete runs that began more than so many days ago.")] = 30.0,
+    days: Annotated[float, typer.Option(min=0, help="Delete runs that began more than so many days ago.")] = 30.0,
     run_dir: o.RunDir = None,
     json: o.Json = False,
     debug: o.Debug = False,

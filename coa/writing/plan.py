@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from coa.errors import UsageError
+from coa.textfile import read_text
 from coa.writing.yaml_lines import line_of
 
 LEAVES_A_CHAPTER = 8
@@ -214,15 +215,14 @@ class Outline(BaseModel):
         """Read a plan.
 
         Raises:
+            InputNotFound, InputUnreadable: as `coa.textfile.read_text`.
             UsageError: it is no YAML, or no valid plan; the message names file and line.
         """
         import yaml
 
+        text = read_text(path)
         try:
-            text = path.read_text("utf-8")
             made = cls.model_validate(yaml.safe_load(text))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{str(path)!r} cannot be read", hint="Give the path of a plan in YAML.") from error
         except yaml.YAMLError as error:
             mark: Any = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else 1

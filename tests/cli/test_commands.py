@@ -122,6 +122,9 @@ def test_text_is_printed_to_the_byte(coa, tmp_path: Path):
         (("plan",), 2, "a command is missing"),
         (("plan", "ask", LOG, "Who?", "--nothing"), 2, "No such option"),
         (("verify", LOG, " "), 2, "a claim is empty"),
+        (("runs", "prune", "--days", "-1"), 2, "--days"),
+        (("write", "--outline", "missing.yaml"), 5, "there is no file"),
+        (("summarize", LOG, "--prices", "1"), 2, "COA_PRICES"),
     ],
 )
 def test_bad_input_gets_one_line_a_hint_and_its_exit_code(
@@ -163,6 +166,11 @@ def test_settings_come_from_the_environment_too(coa, root: Path, tmp_path: Path)
     assert ended.json()["coverage"]["chunks"] > 3
     assert "no model is configured" not in ended.err
     assert list((tmp_path / "r").iterdir())
+    (tmp_path / "typo.toml").write_text('modle = "offline"')
+    refused = coa("runs", COA_CONFIG=str(tmp_path / "typo.toml"))
+    assert refused.code == 2
+    assert "no setting 'modle'" in refused.err
+    assert "'model'" in refused.err and "typo.toml" in refused.err
 
 
 def test_terminal_codes_in_a_document_are_shown_not_obeyed(coa, tmp_path: Path):
