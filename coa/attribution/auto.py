@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from coa.attribution.base import BudgetSpent, Cause, Found, Role, Search, Utility
+from coa.attribution.base import BudgetSpent, Cause, Coalition, Found, Role, Search, Utility
 from coa.attribution.certify import certify
-from coa.attribution.robust import random_halves, substitutes
+from coa.attribution.robust import RandomHalves, substitutes
 from coa.attribution.shapley import EXACT_UP_TO, exact_shapley
 from coa.attribution.views import Views, views_of
 
@@ -25,7 +25,7 @@ async def find_causes(utility: Utility, search: Search) -> Found:
     try:
         return await hunt.run()
     except BudgetSpent:
-        return hunt.so_far
+        return await hunt.so_far()
 
 
 class _Hunt:
@@ -35,18 +35,22 @@ class _Hunt:
         self._views, self._search = views, search
         self._best: Found | None = None
         self._proposed: Sequence[int] = ()
+        self._halves: RandomHalves | None = None
 
-    @property
-    def so_far(self) -> Found:
-        """What is known when the budget ends."""
-        if self._best is None:
-            return unexplored(self._proposed)
+    async def so_far(self) -> Found:
+        """What is known when the budget ends: candidates, if they bring more than the best finding by far."""
+        found = await candidates(self._views.raw, self._leading(), self._search)
+        if self._best is None or found.v_only - self._best.v_only >= self._search.epsilon:
+            return found
         return replace(self._best, certified=False, complete=False)
+
+    def _leading(self) -> Sequence[int]:
+        return self._proposed or (self._halves.leading if self._halves else ())
 
     async def run(self) -> Found:
         """The first finding that is certified, else the best one; no causes where the context explains nothing."""
         views, search = self._views, self._search
-        found = await _certified(views, search)
+        self._proposed = found = await _certified(views, search)
         if not found and not await _anything(views, search):
             return await self._examined([], "certify")
         known: list[int] = []
@@ -55,18 +59,22 @@ class _Hunt:
             if result.certified:
                 return result
             known = found if await self._suffice(found) else []
-        for halves in search.halves:
-            if len(known) >= search.k:
-                break
-            pool = [i for i in range(views.raw.n) if i not in known]
-            more = await random_halves(views.raw, views.quiet, search, halves, pool)
-            found = await _kept(views, list(dict.fromkeys([*known, *more])), search)
+        pool = [i for i in range(views.raw.n) if i not in known]
+        self._halves = halves = RandomHalves(views.raw, views.quiet, search, pool)
+        seen: set[Coalition] = set()
+        for least in search.halves if len(known) < search.k else ():
+            self._proposed = ()
+            self._proposed = found = await _kept(views, [*known, *await halves.find(least)], search)
             if not found or set(found) <= set(known):
                 continue
             more = await substitutes(views.raw, views.quiet, found, search)
-            result = await self._examined(list(dict.fromkeys([*found, *more]))[: search.k], "halves")
+            together = list(dict.fromkeys([*found, *more]))[: search.k]
+            result = await self._examined(together, "halves")
             if result.certified:
                 return result
+            if frozenset(together) in seen and await self._suffice(together):
+                break  # More rows say the same, and it is enough: still more would.
+            seen.add(frozenset(together))
         return self._best or await self._examined([], "halves")
 
     async def _examined(self, found: Sequence[int], method: str) -> Found:
@@ -151,14 +159,15 @@ def _certifies(values: Sequence[float], search: Search) -> bool:
 
 
 async def _certified(views: Views, search: Search) -> list[int]:
-    """The cheap search; again, where the scorer is noisy, while a second look refutes some of what it found."""
+    """The cheap search; again, where a second look refutes some of what it found, while it finds more that stands."""
     found: list[int] = []
     refuted: set[int] = set()
     while True:
-        proposed = await certify(views.quiet, search, found, refuted)
+        known = found
+        proposed = await certify(views.quiet, search, known, refuted)
         found = await _kept(views, proposed, search)
         wrong = set(proposed) - set(found)
-        if views.quiet is views.fresh or not wrong or not found or len(found) == search.k:
+        if views.quiet is views.fresh or not wrong or len(found) == search.k or set(found) <= set(known):
             return found
         refuted |= wrong
 
@@ -187,14 +196,17 @@ async def _kept(views: Views, found: Sequence[int], search: Search) -> list[int]
     (v_all,) = await views.quiet.values([frozenset(range(views.raw.n))])
     if v_only - v_none < _least(v_none, search) or max(v_all, v_only) - v_none < search.least:
         return []
-    return await _pruned(views.fresh, found, search)
+    return await _pruned(views, found, search)
 
 
-async def _pruned(utility: Utility, found: Sequence[int], search: Search) -> list[int]:
-    """Drop passengers: segments whose Shapley value is small beside the best one's."""
+async def _pruned(views: Views, found: Sequence[int], search: Search) -> list[int]:
+    """Drop passengers: segments whose Shapley value, the mean of two looks, is small beside the best one's."""
     if len(found) < 2 or not search.prune:
         return list(found)
-    phi = await exact_shapley(utility, found[:EXACT_UP_TO])
+    phi = await exact_shapley(views.fresh, found[:EXACT_UP_TO])
+    if views.quiet is not views.fresh:
+        again = await exact_shapley(views.quiet, found[:EXACT_UP_TO], views.rough)
+        phi = {i: (phi[i] + again[i]) / 2 for i in phi}
     least = max(0.5, search.share * max(phi.values()))
     return sorted((i for i in phi if phi[i] >= least), key=lambda i: -phi[i])
 
@@ -225,18 +237,52 @@ def _role(alone: float, drop: float, found: int, search: Search, total: float) -
     return "copy"
 
 
-async def best_so_far(utility: Utility, best: Sequence[int], search: Search) -> Found:
-    """What is known when the budget ends; the certificates are those that are already paid for."""
+async def candidates(utility: Utility, leading: Sequence[int], search: Search) -> Found:
+    """What stood out when the budget ended: not certified, each with the figures that it still paid for.
+
+    None are named where all of them together bring no more than the best of all that was tried brings by chance.
+    """
+    if not leading:
+        return unexplored()
     try:
-        return replace(await examine(utility, best, search, "halves"), certified=False, complete=False)
+        v_none, v_only = await utility.values([frozenset(), frozenset(leading)])
+        causes = await _causes(utility, leading, search, v_only - v_none, None)
     except BudgetSpent:
-        return unexplored(best)
+        return unexplored(leading)
+    if v_only - v_none < max(search.epsilon, search.least):
+        return unexplored()
+    everything = frozenset(range(utility.n))
+    v_all, v_without = [await _paid_for(utility, shown) for shown in (everything, everything - frozenset(leading))]
+    return replace(
+        unexplored(leading),
+        causes=tuple(replace(cause, role="candidate") for cause in causes),
+        v_all=v_all,
+        v_none=v_none,
+        v_only=v_only,
+        v_without=v_without,
+    )
+
+
+async def _paid_for(utility: Utility, shown: Coalition) -> float:
+    """v, if the budget still allows it."""
+    try:
+        (value,) = await utility.values([shown])
+    except BudgetSpent:
+        return float("nan")
+    return value
 
 
 def unexplored(best: Sequence[int] = ()) -> Found:
     """Segments about which no figure is known, because the budget ended first."""
     nan = float("nan")
-    causes = tuple(Cause(segment=i, phi=0.0, alone=0.0, drop=0.0, role="part") for i in best)
+    causes = tuple(Cause(segment=i, phi=0.0, alone=0.0, drop=0.0, role="candidate") for i in best)
     return Found(
-        causes=causes, v_all=nan, v_none=nan, v_only=nan, v_without=nan, certified=False, method="none", complete=False
+        causes=causes,
+        v_all=nan,
+        v_none=nan,
+        v_only=nan,
+        v_without=nan,
+        certified=False,
+        method="candidates",
+        complete=False,
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Coalition = frozenset[int]
 Kind = Literal["logprobs", "regenerate", "ptrue", "support"]
-Role = Literal["sufficient", "needed", "copy", "part"]
+Role = Literal["sufficient", "needed", "copy", "part", "candidate"]
 Verdict = Literal["certified", "partly explained", "not explained by the context", "unfinished", "support only"]
 
 
@@ -91,12 +91,13 @@ class Search:
         k: Most segments that one claim may be traced to.
         epsilon: Differences below this many nats count as none.
         branch: Parts that a promising group is cut into.
-        halves: Random halves of the first level of the robust search; each level tries them in this order until what
-            stands out is enough, and the search begins with the next one until its result is certified.
+        halves: Rows of the first level of the robust search, at least; it is begun again with the next number until its
+            result is certified, or the same once more.
         seed: Of every random choice.
         prune: Whether Shapley values may drop segments (unwise when the scorer is noisy).
         least: Nats that a finding must bring, or all segments must; grows with the noise and with how many groups are
             tried, the best of which brings something by chance.
+        noise: Standard deviation of a value, in nats, as measured.
         share: Of the best cause's Shapley value, what every other one must have.
         edges: How strong a border stands before each segment, 0 for none; groups end at the strongest near their even
             ends. Empty for even groups. See `coa.attribution.outline`.
@@ -109,6 +110,7 @@ class Search:
     seed: int = 0
     prune: bool = True
     least: float = 0.0
+    noise: float = 0.0
     share: float = 0.1
     edges: tuple[int, ...] = ()
 
@@ -127,7 +129,8 @@ class Cause:
         phi: Its Shapley value among the segments found, in nats.
         alone: v({segment}) - v(nothing): what it brings by itself.
         drop: What is lost when it alone is taken from the segments found.
-        role: ``sufficient`` alone, ``needed`` with others, a ``copy`` that others can replace, or a ``part``.
+        role: ``sufficient`` alone, ``needed`` with others, a ``copy`` that others can replace, or a ``part``; a
+            ``candidate`` stood out when the budget ended, and was not examined.
     """
 
     segment: int
@@ -201,6 +204,8 @@ class Found:
         """The result in two words."""
         if not self.causes:
             return "not explained by the context" if self.complete else "unfinished"
+        if self.method == "candidates":
+            return "unfinished"
         if self.method == "support":
             return "support only"
         return "certified" if self.certified else "partly explained"

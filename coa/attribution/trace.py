@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from coa.agents.fence import fence_for
-from coa.attribution.auto import best_so_far, examine, find_causes, unexplored
+from coa.attribution.auto import examine, find_causes, unexplored
 from coa.attribution.base import BudgetSpent, Found, Scorer, Search, Segment, Utility
 from coa.attribution.choose import SCORERS, Scored, Way, choose_way, supports_only
 from coa.attribution.contextcite import contextcite
@@ -412,7 +412,7 @@ async def _examined(method: str, ranking: Awaitable[dict[int, float]], utility: 
     try:
         return await examine(utility, list(await ranking), search, method)
     except BudgetSpent:
-        return await best_so_far(utility, (), search)
+        return unexplored()
 
 
 METHODS: Mapping[str, Find] = MappingProxyType(

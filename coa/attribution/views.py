@@ -48,7 +48,7 @@ async def views_of(utility: Utility, search: Search) -> tuple[Views, Search]:
         noise = 0.0
     if 2 * noise <= search.epsilon:
         least = _by_chance(utility.n, search) * noise * sqrt(2)
-        return Views(utility, utility, utility, utility), replace(search, least=least)
+        return Views(utility, utility, utility, utility), replace(search, least=least, noise=noise)
     repeats = min(_MOST_REPEATS, max(3, round((2 * noise / search.epsilon) ** 2)))
     left = 2 * noise / repeats**0.5
     views = Views(
@@ -59,7 +59,7 @@ async def views_of(utility: Utility, search: Search) -> tuple[Views, Search]:
     )
     least = _by_chance(utility.n, search) * noise * sqrt(2 / repeats)
     share = search.share + _SHARE_A_NAT * noise
-    return views, replace(search, epsilon=max(search.epsilon, left), least=least, share=share)
+    return views, replace(search, epsilon=max(search.epsilon, left), least=least, share=share, noise=noise)
 
 
 def _by_chance(n: int, search: Search) -> float:

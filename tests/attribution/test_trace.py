@@ -2,15 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import coa
+from coa.attribution.auto import unexplored
 from coa.attribution.flags import gives_orders
 from coa.attribution.page import trace_to_html
-from coa.attribution.report import trace_to_dict
+from coa.attribution.report import trace_to_dict, trace_to_json
 from coa.attribution.segments import claims_of, segments_of, shortlist, without_markers
 from coa.attribution.support import find_support
 from coa.attribution.terminal import trace_to_text
@@ -91,6 +93,20 @@ async def test_a_budget_gives_the_best_so_far(book: Path, tmp_path: Path, server
     assert len(server.prompts) <= 14
     assert any("not certified" in warning for warning in found.warnings)
     assert not all(claim.found.certified for claim in found.claims)
+
+
+async def test_candidates_are_shown_as_such_everywhere(book: Path, tmp_path: Path, server):
+    given = settings(tmp_path, model="vllm:tiny", base_url=server.url)
+    documents = [coa.load(book)]
+    found = await trace(QUESTION, ANSWER, documents, given)
+    claims = [replace(claim, found=unexplored([claim.found.causes[0].segment])) for claim in found.claims]
+    found = replace(found, claims=tuple(claims))
+    for claim in json.loads(trace_to_json(found, documents))["claims"]:
+        assert (claim["verdict"], claim["certified"], claim["complete"]) == ("unfinished", False, False)
+        assert [cause["role"] for cause in claim["causes"]] == ["candidate"] and claim["v_all"] is None
+    assert "unfinished" in (text := trace_to_text(found, documents)) and text.count("candidate, ") == len(claims)
+    page = trace_to_html(found, documents)
+    assert page.count("<b>candidate</b>") == len(claims) and "search unfinished: candidates" in page
 
 
 async def test_sources_beyond_the_window_are_shortlisted_and_said_so(book: Path, tmp_path: Path, server):
