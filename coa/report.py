@@ -51,7 +51,7 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
 
 
 def answer_to_json(answer: Answer) -> str:
-    """One JSON object, one line. Lone surrogates cannot occur: documents are loaded without them."""
+    """One JSON object, one line. Lone surrogates occur in paths only: documents are loaded without them."""
     return json.dumps(answer_to_dict(answer), ensure_ascii=False)
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from coa import __version__
 from coa.config import Settings
 from coa.errors import InputChanged, RunNotFound, UsageError
 from coa.serving.base import Model
 from coa.types import Source, Task
+
+LENIENT = ("utf-8", "surrogatepass")
+"""How the files of a run hold text: a file's name, or a question, may have bytes that are no text."""
 
 RunStatus = Literal["running", "complete", "partial", "failed", "interrupted"]
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -141,6 +145,11 @@ def check_unchanged(manifest: Manifest, documents: Iterable[Fingerprinted]) -> N
             raise InputChanged(f"{source.path!r} is not what it was when run {manifest.run_id!r} began")
 
 
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """A manifest as its file holds it."""
+    return json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=2).encode(*LENIENT)
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
@@ -148,8 +157,8 @@ def read_manifest(path: Path) -> Manifest:
         RunNotFound: there is none, or it cannot be read.
     """
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate(json.loads(path.read_bytes().decode(*LENIENT)))
     except OSError:
         raise RunNotFound(f"no run {path.parent.name!r}") from None
-    except ValidationError:
+    except (ValueError, RecursionError):
         raise RunNotFound(f"the manifest of run {path.parent.name!r} is damaged") from None

@@ -18,13 +18,12 @@ from coa.errors import CoaError, Interrupted, LimitReached, RunLocked, RunNotFou
 from coa.runtime.files import private_directory, storage, write_atomically
 from coa.runtime.journal import Journal, MemoryJournal, SqliteJournal
 from coa.runtime.lock import held, is_held
-from coa.runtime.manifest import Manifest, RunStatus, read_manifest
+from coa.runtime.manifest import LENIENT, Manifest, RunStatus, manifest_bytes, read_manifest
 
 Warn = Callable[[str], None]
 
 _MANIFEST, _JOURNAL, _ANSWER, _LOCK, _STDIN = "manifest.json", "journal.db", "answer.json", "lock", "stdin"
 _REQUEST = "request.json"
-_LENIENT = ("utf-8", "surrogatepass")
 GIVE_AGAIN = "Give the first command, or call the first function, again: finished calls are kept."
 
 
@@ -39,7 +38,7 @@ class OpenRun:
     def finish(self, status: RunStatus, *, error: str | None = None, answer: str | None = None) -> None:
         """Write how the run ended, and its answer as JSON."""
         if answer is not None:
-            write_atomically(self.folder / _ANSWER, answer.encode())
+            write_atomically(self.folder / _ANSWER, answer.encode(*LENIENT))
         _write(self.folder, self.manifest.model_copy(update={"status": status, "error": error}))
 
 
@@ -79,7 +78,7 @@ class Runs:
             if stdin is not None:
                 write_atomically(folder / _STDIN, stdin)
             if request is not None:
-                write_atomically(folder / _REQUEST, json.dumps(request, ensure_ascii=False).encode(*_LENIENT))
+                write_atomically(folder / _REQUEST, json.dumps(request, ensure_ascii=False).encode(*LENIENT))
             _write(folder, manifest)
             journal = SqliteJournal(folder / _JOURNAL, durable=durable, warn=warn)
             try:
@@ -126,7 +125,7 @@ class Runs:
             RunNotFound: it has none yet.
         """
         try:
-            return (self.folder(manifest) / _ANSWER).read_text("utf-8")
+            return (self.folder(manifest) / _ANSWER).read_bytes().decode(*LENIENT)
         except OSError:
             raise RunNotFound(
                 f"run {manifest.run_id!r} has no answer yet", hint=f"Finish it first: coa resume {manifest.run_id}"
@@ -150,7 +149,7 @@ class Runs:
             RunNotFound: it was not kept, or is damaged.
         """
         try:
-            kept = json.loads((self.folder(manifest) / _REQUEST).read_bytes().decode(*_LENIENT))
+            kept = json.loads((self.folder(manifest) / _REQUEST).read_bytes().decode(*LENIENT))
         except (OSError, ValueError):
             kept = None
         if not isinstance(kept, dict):
@@ -250,4 +249,4 @@ def _now(manifest: Manifest, folder: Path) -> Manifest:
 
 
 def _write(folder: Path, manifest: Manifest) -> None:
-    write_atomically(folder / _MANIFEST, manifest.model_dump_json(indent=2).encode())
+    write_atomically(folder / _MANIFEST, manifest_bytes(manifest))

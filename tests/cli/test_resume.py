@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import chdir
 from pathlib import Path
 
@@ -85,3 +86,19 @@ def test_what_is_left_of_a_command_may_be_gone_or_damaged(coa, files: Path):
     assert ended.code == 2 and "is gone" in ended.err
     (files / "runs" / run / "command.json").write_text("{")
     assert coa("resume", run).code == 5
+
+
+def test_a_file_whose_name_is_no_text_is_read_resumed_and_shown(coa, tmp_path: Path):
+    """Names in an old encoding: the system hands their bytes on as lone surrogates."""
+    name = os.fsdecode(b"caf\xe9.txt")
+    try:
+        (tmp_path / name).write_text("The lamp is green tonight. The sea is calm.")
+    except OSError:
+        pytest.skip("the file system takes no such names")
+    asked = coa("ask", str(tmp_path / name), os.fsdecode(b"What colour is the lamp, caf\xe9?"), "--json", "-q")
+    assert asked.code == 0
+    found = asked.json()
+    assert "green" in found["text"]
+    assert coa("resume", found["run_id"], "--json", "-q").json()["text"] == found["text"]
+    assert "sources" in coa("show", found["run_id"]).out
+    assert json.loads(coa("runs", "--json").out)["status"] == "complete"
