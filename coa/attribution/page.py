@@ -165,15 +165,13 @@ def _block_end(text: str, at: int, marks: Sequence[tuple[int, int, int]]) -> int
 
 def _bars(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What-if: how likely the claim is with parts of the sources, as widths in percent of the best."""
-    if claim["found_by"] == "support" or claim["v_all"] is None:
+    if claim["found_by"] == "support":
         return []
     names = (("all sources", "v_all"), ("these alone", "v_only"), ("all but these", "v_without"), ("nothing", "v_none"))
-    low, high = min(claim[key] for _, key in names), max(claim[key] for _, key in names)
+    known = [(name, claim[key]) for name, key in names if claim[key] is not None]
+    low, high = min((v for _, v in known), default=0.0), max((v for _, v in known), default=0.0)
     spread = (high - low) or 1.0
-    return [
-        {"name": name, "value": claim[key], "width": round(4 + 96 * (claim[key] - low) / spread, 1)}
-        for name, key in names
-    ]
+    return [{"name": name, "value": v, "width": round(4 + 96 * (v - low) / spread, 1)} for name, v in known]
 
 
 def _curve(claim: Mapping[str, Any]) -> dict[str, Any] | None:

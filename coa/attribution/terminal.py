@@ -157,7 +157,6 @@ def _shortened(text: str) -> str:
 
 
 def _gain(claim: Mapping[str, Any]) -> str:
-    if claim["found_by"] == "support" or claim["v_all"] is None:
-        return ""
     figures = (("all", "v_all"), ("these alone", "v_only"), ("all but these", "v_without"), ("nothing", "v_none"))
-    return ": log p with " + ", ".join(f"{name} {claim[key]:.1f}" for name, key in figures)
+    known = [f"{name} {claim[key]:.1f}" for name, key in figures if claim[key] is not None]
+    return ": log p with " + ", ".join(known) if known and claim["found_by"] != "support" else ""

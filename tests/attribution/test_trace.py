@@ -107,6 +107,10 @@ async def test_candidates_are_shown_as_such_everywhere(book: Path, tmp_path: Pat
     assert "unfinished" in (text := trace_to_text(found, documents)) and text.count("candidate, ") == len(claims)
     page = trace_to_html(found, documents)
     assert page.count("<b>candidate</b>") == len(claims) and "search unfinished: candidates" in page
+    some = replace(claims[0].found, v_only=-2.0, v_none=-9.0)  # What everything brings was not paid for.
+    found = replace(found, claims=(replace(claims[0], found=some), *claims[1:]))
+    assert "log p with these alone -2.0, nothing -9.0" in trace_to_text(found, documents)
+    assert "all but these" not in (page := trace_to_html(found, documents)) and "these alone" in page
 
 
 async def test_sources_beyond_the_window_are_shortlisted_and_said_so(book: Path, tmp_path: Path, server):
