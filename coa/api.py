@@ -18,7 +18,7 @@ from coa.config import Settings, default_run_dir
 from coa.errors import DeadlineExceeded, InputChanged, UsageError
 from coa.events import Emit, RunFinished, RunStarted, TextPiece, Warned, ignore
 from coa.forecast import Plan
-from coa.pipelines.base import Outcome
+from coa.pipelines.base import Outcome, Pipeline
 from coa.pipelines.paths import ONE
 from coa.report import answer_to_json
 from coa.runtime.caller import Caller, caller_for
@@ -225,6 +225,7 @@ async def _carry_out(session: Session, run_id: str, caller: Caller, mended: Sequ
     emit(RunStarted(run_id=run_id, model=session.model.name, chunks=len(session.chunks), steps=steps))
     try:
         async with asyncio.timeout(settings.deadline):
+            await asyncio.to_thread(_built, session.pipeline)
             outcome = await session.pipeline.run(session.job(caller, emit))
     except TimeoutError:
         raise DeadlineExceeded(f"the run was not finished within {settings.deadline:g} s") from None
@@ -234,6 +235,11 @@ async def _carry_out(session: Session, run_id: str, caller: Caller, mended: Sequ
     for warning in answer.warnings:
         emit(Warned(message=warning))
     return answer
+
+
+def _built(pipeline: Pipeline) -> None:
+    """Build the graph. The first one of a process loads LangGraph: most of a second, not for the event loop."""
+    _ = pipeline.graph
 
 
 def _answer(session: Session, run_id: str, outcome: Outcome, usage: Usage, events: Sequence[str]) -> Answer:

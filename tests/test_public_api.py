@@ -50,6 +50,26 @@ def test_nothing_heavy_is_loaded(start: str):
     assert not loaded & set(HEAVY)
 
 
+WHO_LOADS = """
+import asyncio, sys, threading
+import coa
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "langgraph.graph":
+            print(name, threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Watch())
+asyncio.run(coa.aio.ask("examples/documents/lighthouse_log.txt", "Who is Bosun?", model="offline", journal=False))
+"""
+
+
+@pytest.mark.slow
+def test_the_first_run_of_a_service_does_not_stop_its_event_loop_to_load_langgraph():
+    done = subprocess.run([sys.executable, "-c", WHO_LOADS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["langgraph.graph False"]
+
+
 def test_the_python_of_the_readme_runs(tmp_path: Path):
     (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True)
