@@ -102,7 +102,7 @@ async def run(
             raise UsageError("follow-up questions search an index", hint="Leave `found` out, or `rounds`.")
         return await iterate(task, sources, settings, kept=kept, emit=emit, model=model, limiter=limiter)
     session = await prepare(task, sources, settings, stdin=kept.read, model=model, found=found, team=team)
-    return await _finish(session, sources, kept, emit, limiter)
+    return await _run_prepared(session, sources, kept, emit, limiter)
 
 
 Resumed: TypeAlias = "Answer | Aggregation | Traced"
@@ -168,12 +168,13 @@ async def _read_on(manifest: Manifest, runs: Runs, same: Settings, emit: Emit, m
     except InputChanged:
         await session.close()
         raise
-    return await _finish(session, manifest.sources, kept, emit)
+    return await _run_prepared(session, manifest.sources, kept, emit)
 
 
-async def _finish(
+async def _run_prepared(
     session: Session, sources: Sequence[SourceLike], kept: Kept, emit: Emit, limiter: Limiter | None = None
 ) -> Answer:
+    """Carry a session out under its journal, keep the answer there, and close the session."""
     mended: list[str] = []
     try:
         with _opened(session, sources, kept, mended.append) as (run_id, journal, opened):

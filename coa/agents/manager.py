@@ -55,12 +55,6 @@ class Manager:
             max_tokens=max_tokens,
         )
 
-    def opening(self, request: Request, ctx: Context) -> Request:
-        """The same request to a manager who may leave something open; see `needed`."""
-        note = ctx.prompts["manager_reopen"].render(count=ctx.reopen)
-        *head, last = request.messages
-        return replace(request, messages=(*head, replace(last, content=last.content + note)))
-
     async def run(self, request: Request, ctx: Context) -> str:
         """Send the request and return the usable text.
 
@@ -68,6 +62,13 @@ class Manager:
             InvalidReply: refused, empty or cut off, twice.
         """
         return (await ask_final(request, ctx)).text
+
+
+def may_leave_open(request: Request, ctx: Context) -> Request:
+    """A manager's request that also lets it say what the notes leave open; see `needed`."""
+    note = ctx.prompts["manager_reopen"].render(count=ctx.reopen)
+    *head, last = request.messages
+    return replace(request, messages=(*head, replace(last, content=last.content + note)))
 
 
 def needed(text: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from coa.agents.base import prompt_tokens
-from coa.agents.manager import Manager, needed, quote_line
+from coa.agents.manager import may_leave_open, needed, quote_line
 from coa.agents.team import team_of
 from coa.errors import ContextOverflow
 from coa.events import Reopened
@@ -84,7 +84,7 @@ async def _ask(notes: Notes, window: Window, job: Job) -> str:
         quotes = _quotes_that_fit(notes, window, job)
         request = manager.request(notes, quotes, job.ctx, max_tokens=window.answer)
         if can_reopen(job):
-            request = Manager().opening(request, job.ctx)
+            request = may_leave_open(request, job.ctx)
         try:
             return await manager.run(request, job.ctx)
         except ContextOverflow as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from coa.agents.base import REPAIR_RESERVE, Context, prompt_tokens
-from coa.agents.manager import Manager
+from coa.agents.manager import may_leave_open
 from coa.agents.team import team_of
 from coa.agents.worker import WORDS_PER_TOKEN
 from coa.errors import WindowTooSmall
@@ -67,7 +67,7 @@ def divide(size: int, ctx: Context) -> Window:
     """
     manager = team_of(ctx).manager.request(Notes(), (), ctx, max_tokens=_ANSWER_CAP)
     if ctx.reopen:
-        manager = Manager().opening(manager, ctx)
+        manager = may_leave_open(manager, ctx)
     prompt = _worker_tokens(size, ctx)
     window = Window(
         size=size,
