@@ -1,4 +1,4 @@
-"""What a hop of a chain is: one text that an agent wrote, and what in its prompt the text rests on."""
+"""What a trace of a chain is made of: hops, each a text that an agent wrote and what in its prompt it rests on."""
 
 from __future__ import annotations
 
@@ -50,3 +50,39 @@ class Hop:
     text: str
     causes: tuple[HopCause, ...]
     found: Found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """One more sentence left out.
+
+    Attributes:
+        segment: Its number; those of the points before are left out too.
+        value: v of the answer that was given, in nats.
+        answer: What the chain answers now.
+        kept: Of what the first answer says beyond the question, the share of terms that this one holds.
+    """
+
+    segment: int
+    value: float
+    answer: str
+    kept: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """The curve.
+
+    Attributes:
+        whole: v of the answer with nothing left out, in nats.
+        points: One sentence more left out at each.
+        calls: Reckoned beforehand: calls for all points, if every prompt from the first change on is another one.
+        equivalents: The same in prompts that would hold all documents.
+        complete: Whether all sentences that were asked for were left out; False where the budget does not hold them.
+    """
+
+    whole: float
+    points: tuple[Deleted, ...]
+    calls: int
+    equivalents: float
+    complete: bool

@@ -52,13 +52,16 @@ class Purse:
         Raises:
             BudgetSpent: it does not fit in what is left; nothing was counted.
         """
-        if self.max_calls is not None and self.calls + calls > self.max_calls:
-            raise BudgetSpent
-        if self.max_tokens is not None and self.tokens + tokens > self.max_tokens:
+        if not self.holds(calls, tokens):
             raise BudgetSpent
         self.calls += calls
         self.tokens += tokens
         self.rounds += 1
+
+    def holds(self, calls: int, tokens: int) -> bool:
+        """Whether so much is left."""
+        enough = self.max_calls is None or self.calls + calls <= self.max_calls
+        return enough and (self.max_tokens is None or self.tokens + tokens <= self.max_tokens)
 
     def usage(self, whole: int) -> TraceUsage:
         """The account, in prompts of ``whole`` tokens."""

@@ -67,7 +67,7 @@ async def played(manifest: Manifest, runs: Runs, settings: Settings, model: Mode
         task=manifest.task,
         documents=session.documents,
         fence=session.ctx.fence,
-        steps=_steps(recorder, session, outcome.sample),
+        steps=steps_of(recorder, session, outcome.sample),
     )
 
 
@@ -124,7 +124,7 @@ class Recorder:
         )
 
 
-def _steps(recorder: Recorder, session: Session, sample: int) -> tuple[Step, ...]:
+def steps_of(recorder: Recorder, session: Session, sample: int) -> tuple[Step, ...]:
     """Turns that gave something, of the selected reading alone; the agent that writes the answer stands last."""
     told = [(request, reply) for request, reply in recorder.said if request.sample == sample]
     turns = [step_of(request, reply) for request, reply in told if request.role != "judge"]

@@ -70,6 +70,7 @@ def trace_to_dict(trace: Trace, documents: Sequence[Document]) -> dict[str, Any]
             for claim in trace.claims
         ],
         "forensics": _forensics(trace, sources, numbers),
+        "deletion": _deletion(trace, sources, numbers),
         "examined": trace.examined,
         "unexamined": trace.unexamined,
         "search": asdict(trace.search),
@@ -198,6 +199,29 @@ def _forensics(trace: Trace, sources: Mapping[str, Document], numbers: Numbered)
         "without": looked.without,
         "kept": None if looked.kept is None else round(looked.kept, 4),
         "complete": looked.complete,
+    }
+
+
+def _deletion(trace: Trace, sources: Mapping[str, Document], numbers: Numbered) -> dict[str, Any] | None:
+    curve = trace.deletion
+    if curve is None:
+        return None
+    points = [
+        {
+            "number": numbers.numbers.get(point.segment),
+            **_place(trace.segments[point.segment], sources),
+            "value": round(point.value, 4),
+            "answer": point.answer,
+            "kept": round(point.kept, 4),
+        }
+        for point in curve.points
+    ]
+    return {
+        "whole": round(curve.whole, 4),
+        "points": points,
+        "calls": curve.calls,
+        "equivalents": round(curve.equivalents, 4),
+        "complete": curve.complete,
     }
 
 

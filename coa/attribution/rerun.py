@@ -15,7 +15,7 @@ from coa.attribution.forensics import Conflict, Forensics, kept_share
 from coa.attribution.ledger import Purse
 from coa.attribution.pieces import pieces_of
 from coa.attribution.prompting import SentPrompting
-from coa.attribution.replay import Recorder, session_of
+from coa.attribution.replay import Recorder, session_of, steps_of
 from coa.attribution.segments import without_markers
 from coa.attribution.through import Chain
 from coa.config import Settings
@@ -81,6 +81,21 @@ class Rerun(Recorder):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Without:
+    """A chain run again.
+
+    Attributes:
+        text: The answer.
+        last: The prompt that it was written from.
+        requests: All prompts, in the order in which they were sent or answered by the journal.
+    """
+
+    text: str
+    last: Request
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Closer:
     """What a closer look at a chain needs beside its hops.
 
@@ -124,7 +139,7 @@ class Closer:
         without: str | None = None
         if self.ask is not None and removed:
             try:
-                without = await self._answered(frozenset(removed), self.ask)
+                without = without_markers((await self.without(frozenset(removed), self.ask)).text)
             except BudgetSpent:
                 complete = False
             except CoaError:
@@ -157,16 +172,26 @@ class Closer:
             return found, False
         return found, True
 
-    async def _answered(self, removed: frozenset[Span], ask: Ask) -> str:
-        """The answer of the same pipeline without these sentences."""
+    async def without(self, removed: frozenset[Span], ask: Ask) -> Without:
+        """The same pipeline without these sentences.
+
+        Raises:
+            BudgetSpent: nothing is left to send what is new.
+            CoaError: a prompt failed for good, or nobody wrote an answer.
+        """
         session = await session_of(self.manifest, self.runs, self.settings, self.model)
         with self.runs.journal(self.manifest) as journal:
             door = Rerun(self.manifest, journal, removed=removed, tag=self.tag, ask=ask, pay=self._pay)
             outcome = await session.pipeline.run(session.job(door, ignore))
-        return without_markers(outcome.text)
+        last = steps_of(door, session, outcome.sample)[-1].request
+        return Without(text=outcome.text, last=last, requests=tuple(request for request, _ in door.said))
+
+    def tokens(self, request: Request) -> int:
+        """Tokens of a prompt."""
+        return sum(self.model.counter.count(message.content) for message in request.messages)
 
     def _pay(self, request: Request) -> None:
-        self.purse.pay(1, sum(self.model.counter.count(message.content) for message in request.messages))
+        self.purse.pay(1, self.tokens(request))
 
     def _number(self, span: Span) -> int:
         return self.index.setdefault(span, len(self.index))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from coa.agents.quotes import marker_pattern
 from coa.attribution.auto import unexplored
 from coa.attribution.choose import added, supports_only
+from coa.attribution.deletion import deletion_curve
 from coa.attribution.replay import Played, played
 from coa.attribution.rerun import Closer
 from coa.attribution.through import Chain, found_in_sources, segment_of
@@ -92,6 +93,11 @@ async def trace_run(
     same = _settings_of(manifest, settings)
     question = manifest.task.query or SUMMARY_QUESTION
     request = {"run": manifest.run_id, "direct": direct, "options": asdict(options)}
+    if options.deletion and manifest.task.kind == "write":
+        raise UsageError(
+            f"run {manifest.run_id!r} wrote its text section by section: no one prompt holds the answer",
+            hint="Leave out --deletion: each hop has a curve of its own.",
+        )
     if direct or (options.forensic and manifest.task.kind == "write"):
         documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
         _check_begun(begun, documents)
@@ -112,7 +118,8 @@ async def trace_run(
         with open_journal(whole, same, request=request) as (journal, opened):
             asks = not supports_only(options.scorer, scoring) and scoring.name == manifest.model
             caller = caller_for((scoring,), same, journal, emit) if asks else None
-            again = _Again(manifest=manifest, runs=runs, text=text, caller=caller) if options.forensic else None
+            wanted = options.forensic or options.deletion
+            again = _Again(manifest=manifest, runs=runs, caller=caller) if wanted else None
             result = await _through(run, question, text, whole.run_id, scoring, options, same, journal, emit, again)
             if opened is not None:
                 opened.finish("complete")
@@ -229,11 +236,10 @@ async def _played(manifest: Manifest, runs: Runs, settings: Settings, scoring: M
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Again:
-    """What a forensic look needs: the run, its answer, and who is asked; nobody where another model scores."""
+    """What it takes to run a chain again: the run, and who is asked; nobody where another model scores."""
 
     manifest: Manifest
     runs: Runs
-    text: str
     caller: Caller | None
 
     def closer(self, run: Played, chain: Chain, model: Model, settings: Settings, index: dict[Span, int]) -> Closer:
@@ -285,12 +291,15 @@ async def _through(
         )
     if again is not None and again.caller is None and not supports_only(options.scorer, model):
         warnings = (*warnings, f"{model.name} did not write the answer: it was not asked again without the causes")
-    looked = None
-    if again is not None:
-        closer = again.closer(run, chain, model, settings, index)
+    looked = curve = None
+    closer = again.closer(run, chain, model, settings, index) if again is not None else None
+    if options.deletion and closer is not None and closer.ask is not None:
+        order = _best_first(traced, index)[: options.deletion]
+        curve = await deletion_curve(closer, chain, closer.ask, order, text, emit)
+    if options.forensic and closer is not None:
         written = [writer for _, _, writer in claims]
         complete = all(claim.found.complete for claim in traced)
-        looked = await closer.look(chain, run.documents, list(index), written, again.text, whole=complete)
+        looked = await closer.look(chain, run.documents, list(index), written, text, whole=complete)
     for warning in warnings:
         emit(Warned(message=warning))
     paid = [each.usage for each in (way, again.caller if again else None) if each is not None]
@@ -311,7 +320,17 @@ async def _through(
         usage=added(paid) if paid else Usage(cost_usd=0.0),
         warnings=warnings,
         forensics=looked,
+        deletion=curve,
     )
+
+
+def _best_first(claims: Sequence[ClaimTrace], index: dict[Span, int]) -> list[tuple[int, Span]]:
+    """Numbers and places of the sentences that were found, by what they bring to all claims together."""
+    brings = dict.fromkeys(index.values(), 0.0)
+    for claim in claims:
+        for cause in claim.found.causes:
+            brings[cause.segment] += max(0.0, cause.phi)
+    return sorted(((number, span) for span, number in index.items()), key=lambda each: -brings[each[0]])
 
 
 def _last(run: Played, chain: Chain) -> tuple[str, tuple[Claim, ...]]:

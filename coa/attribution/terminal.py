@@ -39,7 +39,8 @@ def trace_to_text(trace: Trace, documents: Sequence[Document], *, color: bool = 
     lines = [_line(f"{CAUSE_WORDS[trace.kind]} found by {trace.method}, scored by {trace.scorer}"), Text()]
     for claim in data["claims"]:
         lines += [*_claim(claim, trace.kind), Text()]
-    lines += [*_closer(data["forensics"]), *_heat_maps(data, documents), _line(_cost(data), "dim")]
+    lines += [*_closer(data["forensics"]), *_deleted(data["deletion"])]
+    lines += [*_heat_maps(data, documents), _line(_cost(data), "dim")]
     return _written(lines, color)
 
 
@@ -125,6 +126,21 @@ def _closer(looked: Mapping[str, Any] | None) -> Iterator[Text]:
 
 def _removed(looked: Mapping[str, Any]) -> str:
     return "".join(f"[{item['number']}]" for item in looked["removed"])
+
+
+def _deleted(curve: Mapping[str, Any] | None) -> Iterator[Text]:
+    """The chain run again without one sentence more each time."""
+    if curve is None:
+        return
+    yield _line("the chain run again without", "bold")
+    yield _line(f"  nothing: log p of the answer {curve['whole']:.1f}")
+    for place, point in enumerate(curve["points"]):
+        where = f"{'and ' if place else ''}[{point['number']}] {point['path']}:{point['line']}"
+        said = f"now “{_shortened(point['answer'])}” (keeps {point['kept']:.0%} of what it said)"
+        yield _line(f"  {where}: {point['value']:.1f}, {said}")
+    if not curve["complete"]:
+        yield _line("  the budget holds no more")
+    yield Text()
 
 
 def _cost(data: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from coa.attribution.trace import METHODS, TraceOptions, claim_utility, find_cla
 from coa.config import Settings
 from coa.events import Emit
 from coa.runtime.journal import Journal
-from coa.serving.base import Model
+from coa.serving.base import Model, Request
 from coa.types import Evidence, Notes, Span
 
 _SHARED = 0.5
@@ -105,6 +105,33 @@ class Chain:
         at = len(self._run.steps) - 1 if place is None else place
         await self._explain(at, claim, hops, self._ways.setdefault((at, claim), {}))
         return tuple(hops)
+
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens of scoring the answer after the last prompt."""
+        step = self._run.steps[-1]
+        counter = self._model.counter
+        return sum(counter.count(message.content) for message in step.request.messages) + counter.count(step.text)
+
+    async def answer_after(self, last: Request | None) -> float:
+        """V of the run's answer, in nats, after another last prompt than its own, or after its own.
+
+        Raises:
+            BudgetSpent: nothing is left to score it.
+        """
+        desk = self._desk(len(self._run.steps) - 1)
+        scorer, ledger = await self._scored(desk)
+        if last is None or last.messages == desk.step.request.messages:
+            (row,) = await ledger.logprobs([frozenset(range(len(desk.pieces)))])
+            return float(row.sum())
+        assert self._way is not None
+        counter = self._model.counter
+        shown = sum(counter.count(message.content) for message in last.messages)
+        self.purse.pay(1, shown + counter.count(desk.step.text))
+        prompting = SentPrompting(sent=last.messages, ranges=())
+        scorer = self._way.make(Scored(prompting=prompting, answer=desk.step.text, claims=desk.claims))
+        (row,) = await scorer.logprobs([frozenset()])
+        return float(row.sum())
 
     async def against(self, place: int, claim: int) -> list[tuple[Span, float]]:
         """Sentences that lower v of a hop on the way of a claim, beside the hop's causes, and by how much.

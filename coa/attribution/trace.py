@@ -14,7 +14,7 @@ from coa.attribution.base import BudgetSpent, Found, Scorer, Search, Segment, Ut
 from coa.attribution.choose import SCORERS, Scored, Way, choose_way, supports_only
 from coa.attribution.contextcite import contextcite
 from coa.attribution.forensics import Answering, Forensics, look_closer
-from coa.attribution.hops import Hop
+from coa.attribution.hops import Deletion, Hop
 from coa.attribution.ledger import ClaimUtility, Ledger, Purse, TraceUsage
 from coa.attribution.outline import Outline
 from coa.attribution.prompting import PlainPrompting
@@ -52,6 +52,7 @@ class TraceOptions:
         max_equivalents: Full-context prompts whose tokens may be spent, shared by the claims; None for no limit.
         forensic: Look for orders to the model and for conflicts, and ask again without them; see
             `coa.attribution.forensics`.
+        deletion: Most sentences that a chain is run again without, best first; see `coa.attribution.deletion`.
     """
 
     method: str = "auto"
@@ -60,6 +61,7 @@ class TraceOptions:
     seed: int = 0
     max_equivalents: float | None = 100.0
     forensic: bool = False
+    deletion: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,7 @@ class Trace:
         kind: ``logprobs``, ``regenerate``, ``ptrue`` (a judgement) or ``support`` (likeness of wording, no cause).
         search: What the searches consumed; ``usage`` is what was paid.
         forensics: The closer look, where one was asked for.
+        deletion: The curve through the chain, where one was asked for.
     """
 
     question: str
@@ -108,6 +111,7 @@ class Trace:
     usage: Usage
     warnings: tuple[str, ...] = ()
     forensics: Forensics | None = None
+    deletion: Deletion | None = None
 
 
 async def trace(
@@ -134,6 +138,11 @@ async def trace(
     answer = without_markers(answer)
     _check(question, answer, documents)
     check_options(options)
+    if options.deletion:
+        raise UsageError(
+            "there is no chain to run again without some sentences",
+            hint="Leave out --deletion: each claim has a curve of its own. Or trace a finished run of coa ask.",
+        )
     model = model or resolve_model(settings)
     manifest = manifest_of(question, answer, documents, options, settings, model, window=await _window(settings, model))
     try:
@@ -203,6 +212,8 @@ def check_options(options: TraceOptions) -> None:
         raise UsageError(
             f"unknown scorer {options.scorer!r}", hint=f"Choose one of: {', '.join(SCORERS)} or hf:FOLDER."
         )
+    if options.deletion < 0:
+        raise UsageError("a chain cannot be run without fewer than no sentences", hint="Give --deletion 0 or more.")
     if options.k < 1:
         raise UsageError("a claim must be traceable to at least one sentence", hint="Give -k 1 or more.")
 

@@ -44,6 +44,9 @@ def trace(
     max_equivalents: Annotated[
         float, typer.Option(help="Full-context prompts whose tokens may be spent at most.")
     ] = 100.0,
+    deletion: Annotated[
+        int, typer.Option(help="Run the chain again without the best sentence, the best two, ... up to N.", metavar="N")
+    ] = 0,
     forensic: Annotated[
         bool,
         typer.Option("--forensic", help="Look for orders to the model and conflicts, and ask again without them."),
@@ -56,7 +59,15 @@ def trace(
     from coa.attribution.trace import TraceOptions
 
     settings = options.settings()
-    how = TraceOptions(method=method, scorer=scorer, k=k, seed=seed, max_equivalents=max_equivalents, forensic=forensic)
+    how = TraceOptions(
+        method=method,
+        scorer=scorer,
+        k=k,
+        seed=seed,
+        max_equivalents=max_equivalents,
+        forensic=forensic,
+        deletion=deletion,
+    )
     if run is not None:
         traced = _traced_run(run, settings, how, forgetting(settings), direct=direct, quiet=shown.quiet)
     elif source and question is not None and answer is not None:
