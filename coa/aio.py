@@ -13,11 +13,11 @@ Runs side by side share what a server can bear when they are given one ``limiter
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from coa import api
 from coa.code.completion import completion_task
@@ -61,6 +61,7 @@ __all__ = [
 ]
 
 Sources = SourceLike | Sequence[SourceLike]
+_SOURCE_HINT = "coa.load(data) makes a document of bytes."
 
 
 async def load(source: str | Path | bytes) -> Document:
@@ -455,7 +456,14 @@ async def verify_pair(
 
 
 def _sources(source: Sources) -> tuple[SourceLike, ...]:
-    return (source,) if isinstance(source, str | Path | Document) else tuple(source)
+    """The sources as a tuple; what a program without types may have passed in their place is refused."""
+    given: Any = (source,) if isinstance(source, str | Path | Document) else source
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise UsageError("a source is a path or a document", hint=_SOURCE_HINT)
+    many = tuple(cast("Iterable[Any]", given))
+    if not all(isinstance(each, str | Path | Document) for each in many):
+        raise UsageError("each source is a path or a document", hint=_SOURCE_HINT)
+    return many
 
 
 def _settings(model: str | Model | None, options: Options) -> tuple[Settings, Model | None]:

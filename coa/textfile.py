@@ -7,6 +7,14 @@ from pathlib import Path
 from coa.errors import InputNotFound, InputUnreadable
 
 
+def there(path: str | Path) -> bool:
+    """Whether something stands at a path. Text given in its place may be too long for one: `Path` would raise."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: str | Path) -> str:
     """The text of a file in UTF-8, with or without a mark of its order of bytes.
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -109,6 +109,13 @@ def test_the_blocking_functions_are_their_twins_and_can_be_sent_to_another_proce
     assert inspect.signature(blocking) == inspect.signature(twin)
     assert not inspect.iscoroutinefunction(blocking)
     assert pickle.loads(pickle.dumps(blocking)) is blocking
+
+
+@pytest.mark.parametrize("source", [b"The key is red.", 5, None, ["book.txt", b"The key is red."]])
+def test_what_is_no_source_is_refused_with_the_way_to_make_one(source: Any):
+    with pytest.raises(coa.errors.UsageError) as raised:
+        coa.ask(source, "What is red?")
+    assert "coa.load" in raised.value.hint
 
 
 async def test_the_blocking_functions_work_inside_a_running_loop(tmp_path: Path):

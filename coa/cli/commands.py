@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from coa.cli.console import write_result
 from coa.cli.flatten import flattened
 from coa.cli.run import as_json, ask_all, carry_out, read_stdin, verify_all
 from coa.errors import UsageError
+from coa.textfile import there
 from coa.types import Shot, Task
 
 _ASK_HINT = 'Put the question last: coa ask book.txt "Who hid the letter?"'
@@ -59,7 +59,7 @@ def ask(
         raise UsageError("one question is no batch", hint="Give --questions FILE.jsonl too.")
     *sources, question = files
     if not sources:
-        what = "a question" if Path(question).exists() else "a document"
+        what = "a question" if there(question) else "a document"
         raise UsageError(f"{what} is missing", hint=_ASK_HINT)
     task = Task(
         kind="qa", query=question, words=words, choices=closed, retrieve=retrieve, rounds=rounds, shots=_shots(shots)

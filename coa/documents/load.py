@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ from coa.errors import (
     UnsupportedFormat,
     UsageError,
 )
+from coa.textfile import there
 
 STDIN = "-"
 
@@ -47,6 +49,7 @@ _DOCUMENT_NAMES = frozenset(
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "venv", "dist", "build"})
 _SNIFF = 64 * 1024
 _MOSTLY_TEXT = 0.1
+_SHOWN_NAME = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,7 @@ def _load_one(path: str, stdin: Callable[[], bytes] | None, limits: Limits) -> D
 def _expand(source: str, limits: Limits) -> Iterator[tuple[str, bool]]:
     """The files of a source, and whether they were found by searching a folder."""
     folder = Path(source)
-    if source == STDIN or not folder.is_dir():
+    if source == STDIN or not there(folder) or not folder.is_dir():
         yield source, False
         return
     seen = 0
@@ -166,7 +169,14 @@ def _read_file(path: Path, limits: Limits) -> bytes:
             data = file.read(limits.file_bytes + 1)
     except FileNotFoundError:
         raise InputNotFound(f"there is no file {str(path)!r}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputNotFound(
+                f"there is no file {str(path)[:_SHOWN_NAME]!r}...",
+                hint="If that is the text itself, put it in a file or pipe it in; in Python: coa.load(text.encode()).",
+            ) from None
+        raise InputUnreadable(f"{str(path)!r} cannot be read: {error}") from None
+    except ValueError as error:
         raise InputUnreadable(f"{str(path)!r} cannot be read: {error}") from None
     return data
 

@@ -11,11 +11,12 @@ from coa.retrieval.qdrant.client import SCHEMES as QDRANT
 from coa.retrieval.qdrant.store import QdrantStore
 from coa.retrieval.sqlite.database import FILE
 from coa.retrieval.sqlite.store import SQLiteStore
+from coa.textfile import there
 
 
 def is_index(address: str | Path) -> bool:
     """Whether an address is a store's, or a folder that holds one."""
-    return _scheme(address) in (LANCE, *QDRANT) or (Path(address) / FILE).is_file()
+    return _scheme(address) in (LANCE, *QDRANT) or there(Path(address) / FILE)
 
 
 def _scheme(address: str | Path) -> str:

@@ -63,6 +63,17 @@ def test_a_run_that_a_limit_stopped_is_interrupted_and_goes_on(coa, root: Path):
     assert json.loads(coa("runs", "--json").out)["status"] == "complete"
 
 
+def test_a_text_in_the_place_of_its_file_is_told_from_one(coa, root: Path):
+    text = (root / LOG).read_text()[:5000]
+    for command in (("ask", text, "Who?"), ("ask", text, "Who?", "--retrieve", "100"), ("text", text)):
+        ended = coa(*command, "-q") if command[0] == "ask" else coa(*command)
+        assert ended.code == 5
+        assert "pipe it in" in ended.err
+        assert len(ended.err) < 500
+    assert coa("ask", text).code == 2
+    assert coa("search", text, "keeper").code == 5
+
+
 def test_standard_input_is_a_document_and_its_run_can_be_resumed(coa):
     ended = coa("ask", "-", "What colour is the boat?", "--json", "-q", stdin=b"The boat is green.\r\nSo there.")
     assert "green" in ended.json()["text"]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coa.errors import StorageFailed, UnusableIndex
+from coa.textfile import there
 
 FILE = "index.db"
 VERSION = 2
@@ -48,7 +49,7 @@ class Database:
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         self._path = folder / FILE
-        if not create and not self._path.is_file():
+        if not create and not there(self._path):
             raise UnusableIndex(f"{str(folder)!r} is not an index", hint="Make one: coa index PATH... --index DIR")
         if create:
             _make(folder)
