@@ -66,13 +66,18 @@ def _claim(claim: Mapping[str, Any], kind: str) -> Iterator[Text]:
     yield _line(f"    {claim['verdict']}{_gain(claim)}", color)
     most = max((cause["phi"] for cause in claim["causes"]), default=1.0) or 1.0
     for cause in claim["causes"]:
-        yield _cause_line(cause, kind, max(0.0, cause["phi"]) / most)
+        yield _cause_line(cause, _figures(cause, kind, claim["v_only"] is not None), max(0.0, cause["phi"]) / most)
     yield from (_line(text, "dim") for text in _hop_lines(claim, kind))
 
 
-def _cause_line(cause: Mapping[str, Any], kind: str, share: float) -> Text:
+def _figures(cause: Mapping[str, Any], kind: str, scored: bool) -> str:
+    if kind == "support":
+        return f"shares {cause['phi']:.0%}"
+    return f"{cause['role']}, {cause['phi']:+.1f} nats" if scored else f"{cause['role']}, not scored"
+
+
+def _cause_line(cause: Mapping[str, Any], figures: str, share: float) -> Text:
     page = f" (page {cause['page']})" if cause["page"] is not None else ""
-    figures = f"shares {cause['phi']:.0%}" if kind == "support" else f"{cause['role']}, {cause['phi']:+.1f} nats"
     orders = " ! gives orders to a model" if cause["gives_orders"] else ""
     where = f"    [{cause['number']}] {cause['path']}:{cause['line']}{page} {figures}"
     return Text.assemble(

@@ -104,9 +104,11 @@ async def test_candidates_are_shown_as_such_everywhere(book: Path, tmp_path: Pat
     for claim in json.loads(trace_to_json(found, documents))["claims"]:
         assert (claim["verdict"], claim["certified"], claim["complete"]) == ("unfinished", False, False)
         assert [cause["role"] for cause in claim["causes"]] == ["candidate"] and claim["v_all"] is None
-    assert "unfinished" in (text := trace_to_text(found, documents)) and text.count("candidate, ") == len(claims)
+    assert "unfinished" in (text := trace_to_text(found, documents)) and text.count("candidate, not scored") == len(
+        claims
+    )
     page = trace_to_html(found, documents)
-    assert page.count("<b>candidate</b>") == len(claims) and "search unfinished: candidates" in page
+    assert page.count("<b>candidate</b>, not scored") == len(claims) and "search unfinished: candidates" in page
     some = replace(claims[0].found, v_only=-2.0, v_none=-9.0)  # What everything brings was not paid for.
     found = replace(found, claims=(replace(claims[0], found=some), *claims[1:]))
     assert "log p with these alone -2.0, nothing -9.0" in trace_to_text(found, documents)
