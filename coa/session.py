@@ -31,7 +31,7 @@ from coa.pipelines.single import Single
 from coa.pipelines.window import Window, divide, usable_size
 from coa.prompts import prompts_of
 from coa.runtime.prices import Price, price_for
-from coa.serving.base import Model, Reply, Request
+from coa.serving.base import Model, Reply, Request, is_offline
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import default_window, is_assumed
 from coa.sources import ReadStdin, SourceLike, load_sources, material_of
@@ -126,7 +126,7 @@ class Session:
 
     def _seconds(self, calls: Calls) -> float | None:
         """At the assumed speeds; None for models that run here."""
-        return None if self.model.name.startswith("offline") else seconds_of(calls, self.settings.concurrency)
+        return None if is_offline(self.model.name) else seconds_of(calls, self.settings.concurrency)
 
     def _asked(self, pipeline: Pipeline) -> Calls:
         """What a pipeline asks, and what the manager may have read again."""

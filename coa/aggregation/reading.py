@@ -21,7 +21,7 @@ from coa.pipelines.base import Calls
 from coa.pipelines.window import MIN_ROOM, usable_size
 from coa.prompts import Prompts
 from coa.runtime.prices import price_for
-from coa.serving.base import Model, Reply, Request
+from coa.serving.base import Model, Reply, Request, is_offline
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import default_window
 from coa.sources import ReadStdin, SourceLike, load_sources
@@ -98,7 +98,7 @@ class Reading:
             prompt_tokens=calls.prompt_tokens,
             completion_tokens=calls.completion_tokens,
             cost_usd=None if price is None else price.cost(calls.prompt_tokens, calls.completion_tokens),
-            seconds=None if model.name.startswith("offline") else seconds_of(calls) * calls.serial / n,
+            seconds=None if is_offline(model.name) else seconds_of(calls) * calls.serial / n,
             warnings=("parts whose records have to be corrected are asked for a second time",),
             failures=tuple(f"{failure.path}: {failure.error.message}" for failure in self.failures),
         )

@@ -19,7 +19,7 @@ from coa.errors import MalformedReply, RequestRejected, UsageError
 from coa.events import Emit
 from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
-from coa.serving.base import Model, Request
+from coa.serving.base import Model, Request, is_offline
 from coa.serving.echo import EchoModel
 from coa.serving.openai import OPENAI_URL, OpenAIModel
 from coa.serving.probe import ProbeModel
@@ -67,7 +67,7 @@ class Way:
 
 def supports_only(wanted: str, model: Model) -> bool:
     """Whether there is no language model to ask: wording is compared instead."""
-    return wanted == "support" or (wanted == "auto" and model.name.startswith("offline"))
+    return wanted == "support" or (wanted == "auto" and is_offline(model.name))
 
 
 async def choose_way(
@@ -163,7 +163,7 @@ class _Doors:
 def _local(folder: str, model: Model) -> Way:
     """A model in this process: a surrogate, where another one wrote the answer."""
     local = LocalModel(folder)
-    surrogate = not model.name.startswith("offline")
+    surrogate = not is_offline(model.name)
     told = (f"scored by {folder!r} in place of {model.name}: a surrogate, which may rest on other sentences",)
 
     def make(scored: Scored) -> Scorer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ from coa.runtime.caller import Caller, caller_for
 from coa.runtime.journal import Journal
 from coa.runtime.manifest import Manifest, check_unchanged
 from coa.runtime.runs import GIVE_AGAIN, Runs, open_journal
-from coa.serving.base import Model
+from coa.serving.base import Model, is_offline
 from coa.serving.resolve import resolve_model
 from coa.sources import Kept, ReadStdin, SourceLike, load_sources, name_of
 from coa.types import Span, Usage
@@ -69,7 +69,7 @@ async def trace_run(
         settings: Model and limits; by default the run's own model scores.
         options: How to trace.
         direct: Leave the agents out: show the model the sentences themselves, as if it had read them. So does a
-            forensic look at a written text.
+            forensic look at a written text, and a trace of what the offline engine answered: its agents hand on scores.
         emit: Told of progress.
         model: Scores instead of the one that the settings name.
         begun: The trace that goes on.
@@ -84,47 +84,71 @@ async def trace_run(
     check_options(options)
     runs = Runs(settings.run_dir or default_run_dir())
     manifest = runs.get(run_id)
+    _check_traceable(manifest, options)
+    text = str(json.loads(runs.answer(manifest))["text"])
+    same = _settings_of(manifest, settings)
+    request = {"run": manifest.run_id, "direct": direct, "options": asdict(options)}
+    written = manifest.task.kind == "write"
+    if direct or (options.forensic if written else is_offline(manifest.model)):
+        documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
+        _check_begun(begun, documents)
+        question = _question(manifest)
+        found = await trace(question, text, documents, same, options, emit=emit, model=model, request=request)
+        return Traced(trace=found, documents=documents)
+    scoring = model or resolve_model(same)
+    try:
+        return await _hop_by_hop(manifest, runs, text, same, options, scoring, request, emit)
+    finally:
+        await scoring.close()
+
+
+def _check_traceable(manifest: Manifest, options: TraceOptions) -> None:
     if manifest.task.kind in ("trace", "rerank") or manifest.task.rounds is not None:
         raise UsageError(
             f"run {manifest.run_id!r} cannot be traced",
             hint="Give --source FILE --question TEXT --answer TEXT instead.",
         )
-    text = str(json.loads(runs.answer(manifest))["text"])
-    same = _settings_of(manifest, settings)
-    question = manifest.task.query or SUMMARY_QUESTION
-    request = {"run": manifest.run_id, "direct": direct, "options": asdict(options)}
     if options.deletion and manifest.task.kind == "write":
         raise UsageError(
             f"run {manifest.run_id!r} wrote its text section by section: no one prompt holds the answer",
             hint="Leave out --deletion: each hop has a curve of its own.",
         )
-    if direct or (options.forensic and manifest.task.kind == "write"):
-        documents, _ = await load_sources(manifest.sources, lambda: runs.stdin(manifest))
-        _check_begun(begun, documents)
-        found = await trace(question, text, documents, same, options, emit=emit, model=model, request=request)
-        return Traced(trace=found, documents=documents)
-    scoring = model or resolve_model(same)
-    try:
-        run = await _played(manifest, runs, same, scoring)
-        whole = manifest_of(
-            question,
-            f"{manifest.run_id}\n{text if manifest.task.kind == 'write' else run.steps[-1].text}",
-            run.documents,
-            options,
-            same,
-            scoring,
-            window=manifest.window,
-        )
-        with open_journal(whole, same, request=request) as (journal, opened):
-            asks = not supports_only(options.scorer, scoring) and scoring.name == manifest.model
-            caller = caller_for((scoring,), same, journal, emit) if asks else None
-            wanted = options.forensic or options.deletion
-            again = _Again(manifest=manifest, runs=runs, caller=caller) if wanted else None
-            result = await _through(run, question, text, whole.run_id, scoring, options, same, journal, emit, again)
-            if opened is not None:
-                opened.finish("complete")
-    finally:
-        await scoring.close()
+
+
+def _question(manifest: Manifest) -> str:
+    return manifest.task.query or SUMMARY_QUESTION
+
+
+async def _hop_by_hop(
+    manifest: Manifest,
+    runs: Runs,
+    text: str,
+    settings: Settings,
+    options: TraceOptions,
+    scoring: Model,
+    request: Mapping[str, Any],
+    emit: Emit,
+) -> Traced:
+    """Play the run again and follow each claim through the agents' prompts."""
+    run = await _played(manifest, runs, settings, scoring)
+    whole = manifest_of(
+        _question(manifest),
+        f"{manifest.run_id}\n{text if manifest.task.kind == 'write' else run.steps[-1].text}",
+        run.documents,
+        options,
+        settings,
+        scoring,
+        window=manifest.window,
+    )
+    with open_journal(whole, settings, request=request) as (journal, opened):
+        asks = not supports_only(options.scorer, scoring) and scoring.name == manifest.model
+        caller = caller_for((scoring,), settings, journal, emit) if asks else None
+        wanted = options.forensic or options.deletion
+        again = _Again(manifest=manifest, runs=runs, caller=caller) if wanted else None
+        question = _question(manifest)
+        result = await _through(run, question, text, whole.run_id, scoring, options, settings, journal, emit, again)
+        if opened is not None:
+            opened.finish("complete")
     return Traced(trace=result, documents=run.documents)
 
 

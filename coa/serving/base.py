@@ -46,6 +46,11 @@ class Request:
     watch: Callable[[], Callable[[str], int | None]] | None = field(default=None, hash=False, compare=False)
 
 
+def is_offline(name: str) -> bool:
+    """Whether a model's name is that of the extractive engine, which is no language model."""
+    return name.startswith("offline")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What a model said, and how it stopped. Tokens as the provider reports them.

@@ -98,12 +98,14 @@ class OpenAIModel:
         Raises:
             AuthenticationFailed: no key, and the address is OpenAI's own.
         """
-        await self._client()
+        async with self._open():
+            pass
 
     async def learn_window(self) -> None:
         """Ask the server for the window, unless it is known; a server that does not say leaves it assumed."""
         if self._window is None:
-            self._window = await _window_of(await self._client(), self._model)
+            async with self._open() as client:
+                self._window = await _window_of(client, self._model)
             self.window_is_assumed = self._window is None
 
     async def complete(self, request: Request) -> Reply:
@@ -112,8 +114,7 @@ class OpenAIModel:
         Raises:
             ModelError: see `coa.errors`.
         """
-        client = await self._client()
-        async with self._in_time(request):
+        async with self._sending(request) as client:
             content = await self._agreed(
                 request,
                 lambda dialect: transport.post(
@@ -128,8 +129,7 @@ class OpenAIModel:
         Raises:
             ModelError: see `coa.errors`; `ProviderUnavailable` for a stream that ended before the reply did.
         """
-        client = await self._client()
-        async with self._in_time(request):
+        async with self._sending(request) as client:
             gathered = await self._agreed(
                 request,
                 lambda dialect: transport.stream(
@@ -151,8 +151,7 @@ class OpenAIModel:
         Raises:
             ModelError: see `coa.errors`.
         """
-        client = await self._client()
-        async with self._in_time(request):
+        async with self._sending(request) as client:
             content, failure = await transport.post(
                 client, path, {"model": self._model, **parameters}, reply_bytes(request)
             )
@@ -161,12 +160,11 @@ class OpenAIModel:
         return body_of(content, model=self.name)
 
     async def close(self) -> None:
-        """Close the connections; the next call would open them anew."""
+        """Close the connections; the next call would open them anew. Calls in flight, of other runs, end first."""
         connection, self._connection = self._connection, None
-        if connection is None or connection.client is None:
-            return
-        if connection.loop is asyncio.get_running_loop():
-            await connection.client.close()
+        if connection is not None and connection.loop is asyncio.get_running_loop():
+            connection.left = True
+            await connection.close_if_done()
 
     async def _agreed(
         self, request: Request, send: Callable[[Dialect], Awaitable[tuple[Answered, Failure | None]]]
@@ -185,10 +183,11 @@ class OpenAIModel:
             self._dialect = other
 
     @asynccontextmanager
-    async def _in_time(self, request: Request) -> AsyncGenerator[None]:
+    async def _sending(self, request: Request) -> AsyncGenerator[AsyncOpenAI]:
+        """The client, for one call in its time."""
         try:
-            async with asyncio.timeout(self.timeout):
-                yield
+            async with self._open() as client, asyncio.timeout(self.timeout):
+                yield client
         except TimeoutError:
             failure = Failure(timed_out=True, message=f"no whole reply within {self.timeout:g} s")
             raise self._error(failure, request) from None
@@ -206,25 +205,45 @@ class OpenAIModel:
     def _key(self) -> str:
         return (self._api_key or os.environ.get("OPENAI_API_KEY") or ("" if self._key_needed else NO_KEY)).strip()
 
-    async def _client(self) -> AsyncOpenAI:
+    @asynccontextmanager
+    async def _open(self) -> AsyncGenerator[AsyncOpenAI]:
+        """The client; it stays open for as long as the block lasts, whoever closes the model meanwhile."""
         loop = asyncio.get_running_loop()
         if self._connection is None or self._connection.loop is not loop:
             self._connection = _Connection(loop=loop, lock=asyncio.Lock())
         connection = self._connection
-        async with connection.lock:
-            if connection.client is None:
-                key = _usable_key(self._key(), self.name)
-                connection.client = await asyncio.to_thread(transport.open_client, self.base_url, key, self.timeout)
-            return connection.client
+        connection.calls += 1
+        try:
+            async with connection.lock:
+                if connection.client is None:
+                    key = _usable_key(self._key(), self.name)
+                    connection.client = await asyncio.to_thread(transport.open_client, self.base_url, key, self.timeout)
+            yield connection.client
+        finally:
+            connection.calls -= 1
+            await connection.close_if_done()
 
 
 @dataclass(slots=True, kw_only=True)
 class _Connection:
-    """A client belongs to one event loop: shared between two, it deadlocks."""
+    """A client belongs to one event loop: shared between two, it deadlocks.
+
+    Attributes:
+        calls: In flight.
+        left: Whether the last of them closes it, since the model has been closed.
+    """
 
     loop: asyncio.AbstractEventLoop
     lock: asyncio.Lock
     client: AsyncOpenAI | None = None
+    calls: int = 0
+    left: bool = False
+
+    async def close_if_done(self) -> None:
+        """Close the client, once the model has been closed and nobody uses it any more."""
+        if self.left and not self.calls and self.client is not None:
+            client, self.client = self.client, None
+            await client.close()
 
 
 def _checked(base_url: str) -> str:

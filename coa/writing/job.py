@@ -15,7 +15,7 @@ from coa.prompts import Prompts
 from coa.retrieval.base import Retriever
 from coa.retrieval.index import Index
 from coa.retrieval.terms import word_count
-from coa.serving.base import Model
+from coa.serving.base import Model, is_offline
 from coa.session import Door
 from coa.types import Answer, Coverage, Evidence
 from coa.writing.agentwrite import agentwrite
@@ -83,13 +83,13 @@ class Job:
         written = edited.written
         if not any(leaf.text for leaf in written):
             raise MalformedReply(f"no section could be written; the last one failed with {written[-1].problem}")
-        offline = self.model.name.startswith("offline")
+        offline = is_offline(self.model.name)
         made = finished(outline, written, self.documents, fence.tag, offline=offline, unloaded=self.failures)
         return self._answer(replace(made, warnings=(*cut, *made.warnings, *edited.warnings)))
 
     async def _planned(self, fence: Fence) -> tuple[Outline, dict[str, tuple[Evidence, ...]], list[str]]:
         """The outline, the evidence for each leaf, and what was cut of a brief that is too long."""
-        options, offline = self.options, self.model.name.startswith("offline")
+        options, offline = self.options, is_offline(self.model.name)
         if offline and options.outline is None:
             return *digest(self.brief, options.words, self.documents, fence.tag), []
         planner = Planner(
@@ -156,7 +156,7 @@ class Job:
         return written
 
     async def _edited(self, outline: Outline, written: list[Written], fence: Fence) -> Edited:
-        if not self.options.edits or self.model.name.startswith("offline"):
+        if not self.options.edits or is_offline(self.model.name):
             return Edited(written=written)
         editor = Editor(
             call=self.caller,

@@ -7,6 +7,7 @@ import math
 from coa.config import Settings
 from coa.forecast import PROMPT_TOKENS_PER_SECOND, REPLY_TOKENS_PER_SECOND, Plan, Stage
 from coa.runtime.prices import Price, price_for
+from coa.serving.base import is_offline
 from coa.serving.resolve import resolve_model
 from coa.writing.evidence import PASSAGES
 from coa.writing.options import WriteOptions
@@ -30,7 +31,7 @@ def forecast(settings: Settings, options: WriteOptions, sources: int = 0) -> Pla
     stages = tuple(_priced(stage, price) for stage in _stages(options, leaves, chapters, sources))
     prompt, completion = sum(s.prompt_tokens for s in stages), sum(s.completion_tokens for s in stages)
     in_turn = math.ceil(leaves / max(1, min(options.parallel, chapters))) * (1 + _CONTINUED)
-    offline = model.name.startswith("offline")
+    offline = is_offline(model.name)
     return Plan(
         model=model.name,
         tokenizer=model.counter.label,

@@ -16,7 +16,7 @@ from coa.retrieval.base import Retriever
 from coa.runtime.caller import caller_for
 from coa.runtime.manifest import Manifest, carried_on, check_unchanged, new_manifest
 from coa.runtime.runs import OpenRun, Runs, open_journal
-from coa.serving.base import Model
+from coa.serving.base import Model, is_offline
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import default_window
 from coa.sources import Kept, ReadStdin, SourceLike, load_sources, name_of
@@ -69,7 +69,7 @@ async def write(
     kept = Kept(stdin)
     documents, failures = await load_sources(sources, kept.read) if sources else ((), ())
     models = (model or resolve_model(settings), *resolve_fallbacks(settings))
-    if models[0].name.startswith("offline") and not documents:
+    if is_offline(models[0].name) and not documents:
         raise UsageError(
             "the offline engine invents nothing: it needs sources to make a digest of",
             hint="Give --source PATH, or name a model with --model.",
@@ -140,7 +140,7 @@ async def outline_of(
     """Only the plan, to be edited and given back as ``WriteOptions.outline``."""
     check_request(brief, options)
     model = model or resolve_model(settings)
-    if model.name.startswith("offline"):
+    if is_offline(model.name):
         await model.close()
         raise UsageError("the offline engine cannot plan", hint="Name a model with --model, or write a plan by hand.")
     request = WriteRequest(brief=brief, options=options)

@@ -92,8 +92,9 @@ async def test_without_a_chain_the_curve_is_refused(book: Path, given: Settings,
 
 async def test_without_a_language_model_there_is_no_curve(book: Path, tmp_path: Path):
     plain = Settings(run_dir=tmp_path / "runs", model="offline", window=2048, topology="chain")
-    done = await trace_run(await asked(book, plain), plain, TraceOptions(deletion=1))
-    assert done.trace.deletion is None
+    run = await asked(book, plain)
+    with pytest.raises(UsageError, match="no chain"):
+        await trace_run(run, plain, TraceOptions(deletion=1))
 
 
 @pytest.mark.slow

@@ -169,7 +169,7 @@ def test_the_price_by_stage_is_told_and_nothing_sent(tmp_path: Path):
         (["write"], 2),
         (["write", "x", "--model", "offline"], 2),
         (["write", "plan", "x", "--model", "offline"], 2),
-        (["write", "x", "--outline", "nowhere.yaml"], 2),
+        (["write", "x", "--outline", "nowhere.yaml"], 5),
         (["write", "x", "--must", "every: a clock"], 2),
         (["write", "x", "--series", "station:many:80"], 2),
         (["write", "x", "--series", "station:12:80", "--must", "sometimes: rain"], 2),

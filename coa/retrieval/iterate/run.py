@@ -26,7 +26,7 @@ from coa.runtime.limiter import Limiter
 from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.prices import price_for
 from coa.runtime.runs import open_journal
-from coa.serving.base import Model, Reply, Request
+from coa.serving.base import Model, Reply, Request, is_offline
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import default_window
 from coa.sources import Kept, SourceLike, name_of
@@ -77,7 +77,7 @@ class Session:
             prompt_tokens=asked.prompt_tokens,
             completion_tokens=asked.completion_tokens,
             cost_usd=None if price is None else price.cost(asked.prompt_tokens, asked.completion_tokens),
-            seconds=None if model.name.startswith("offline") else seconds_of(asked),
+            seconds=None if is_offline(model.name) else seconds_of(asked),
             warnings=(*self.library.warnings, *(("it may end after fewer follow-up questions",) if rounds else ())),
         )
 

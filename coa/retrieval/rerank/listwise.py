@@ -26,7 +26,7 @@ from coa.runtime.caller import Caller, caller_for
 from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.prices import price_for
 from coa.runtime.runs import open_journal
-from coa.serving.base import Model, Reply, Request
+from coa.serving.base import Model, Reply, Request, is_offline
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import default_window
 from coa.types import Answer, Source, Task
@@ -74,7 +74,7 @@ class Prepared:
             prompt_tokens=calls.prompt_tokens,
             completion_tokens=calls.completion_tokens,
             cost_usd=None if price is None else price.cost(calls.prompt_tokens, calls.completion_tokens),
-            seconds=None if model.name.startswith("offline") else seconds_of(calls),
+            seconds=None if is_offline(model.name) else seconds_of(calls),
             warnings=(*self.schedule.warnings, "a ranking that cannot be used is asked for a second time"),
         )
 
