@@ -64,9 +64,12 @@ def _wide(matrix: Tensor) -> Tensor:
 
 
 def orthogonal(stack: Tensor) -> Tensor:
-    """Nearly orthogonal matrices of the same directions, by Newton-Schulz in bfloat16; shape (n, rows, columns)."""
+    """Nearly orthogonal matrices of the same directions, by Newton-Schulz; shape (n, rows, columns).
+
+    In bfloat16 on a GPU; most processors are three times faster in 32 bits.
+    """
     a, b, c = _CUBIC
-    found = stack.bfloat16()
+    found = stack.bfloat16() if stack.is_cuda else stack
     found = found / found.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(_STEPS):
         gram = found @ found.mT
