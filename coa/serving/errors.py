@@ -59,8 +59,11 @@ def failure_of(status: int, body: object, headers: Mapping[str, str]) -> Failure
     return Failure(status=status, message=_message(error, body), error=error, headers=headers)
 
 
-def to_error(failure: Failure, *, model: str, scrubber: Scrubber) -> ModelError:
-    """The error that a failure is. Its text holds neither the key nor the document."""
+def to_error(failure: Failure, *, model: str, scrubber: Scrubber, host: str | None = None) -> ModelError:
+    """The error that a failure is. Its text holds neither the key nor the document.
+
+    ``host`` is named where no response came from it.
+    """
     said = scrubber.clean(failure.message)
     if failure.timed_out:
         return CallTimeout(f"{model}: {said or 'no whole reply in time'}")
@@ -70,7 +73,8 @@ def to_error(failure: Failure, *, model: str, scrubber: Scrubber) -> ModelError:
         )
         return MalformedReply(f"{model}: {said}", hint=hint)
     if failure.status is None:
-        return ProviderUnavailable(f"{model}: {said or 'no connection'}")
+        there = f" at {host}" if host else ""
+        return ProviderUnavailable(f"{model}{there}: {said or 'no connection'}")
     told = f"{model}: the server answered {failure.status}" + (f": {said}" if said else "")
     return _by_content(failure, told) or _by_status(failure, told)
 

@@ -200,7 +200,8 @@ class OpenAIModel:
 
     def _error(self, failure: Failure, request: Request) -> ModelError:
         texts = [message.content for message in request.messages]
-        return to_error(failure, model=self.name, scrubber=Scrubber((self._key(),), texts))
+        host = urlsplit(self.base_url).netloc.rpartition("@")[2]
+        return to_error(failure, model=self.name, scrubber=Scrubber((self._key(),), texts), host=host)
 
     def _key(self) -> str:
         return (self._api_key or os.environ.get("OPENAI_API_KEY") or ("" if self._key_needed else NO_KEY)).strip()

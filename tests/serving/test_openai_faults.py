@@ -161,9 +161,11 @@ async def test_every_cut_of_a_body_is_an_error_or_the_whole_reply() -> None:
 
 
 async def test_no_server_and_no_such_host() -> None:
-    for base_url in ("http://127.0.0.1:1/v1", "http://no-such-host.invalid/v1"):
+    for host in ("127.0.0.1:1", "no-such-host.invalid"):
+        base_url = f"http://somebody:secret@{host}/v1"
         error = await check_failure(lambda: OpenAIModel("m", base_url=base_url), ProviderUnavailable)  # noqa: B023
         assert error.retryable and error.status is None
+        assert f" at {host}: " in str(error) and "secret" not in str(error)
 
 
 @pytest.mark.parametrize(
