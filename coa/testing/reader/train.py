@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from coa.testing.reader import plot, schedule
+from coa.testing.reader import matching, plot, schedule
 from coa.testing.reader.batches import Batch, Form, Makers
 from coa.testing.reader.checkpoint import save
 from coa.testing.reader.model import Network, Shape, described
@@ -28,6 +28,7 @@ from coa.testing.reader.muon import Muon
 from coa.testing.reader.tokenizer import EOS, build
 
 LOG_EVERY = 25
+STARTS = ("look-back", "matching", "plain")
 SAVE_SECONDS = 60.0
 _SIZES = ("width", "layers", "inner", "heads", "kv_heads", "head_dim", "theta")
 
@@ -53,7 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kv-heads", type=int, default=usual.kv_heads)
     parser.add_argument("--head-dim", type=int, default=usual.head_dim)
     parser.add_argument("--theta", type=float, default=usual.theta)
-    parser.add_argument("--plain-start", action="store_true", help="ablation: no heads that look back from the start")
+    parser.add_argument(
+        "--start", choices=STARTS, default="look-back", help="heads that look back, that match too, or none"
+    )
+    parser.add_argument("--hold", type=float, default=1.0, help="share of the training in which matching heads stay")
     parser.add_argument("--adam", action="store_true", help="ablation: AdamW for everything")
     options = parser.parse_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -99,9 +103,11 @@ class Trainer:
         torch.set_float32_matmul_precision("high")
         sizes = {name: getattr(self.options, name) for name in _SIZES}
         network = Network(Shape(vocabulary=build().get_vocab_size(), **sizes))
-        if self.options.plain_start:
+        if self.options.start == "plain":
             for linear in (network.layers[0].q, network.layers[0].k):
                 torch.nn.init.zeros_(linear.bias)  # pyright: ignore[reportArgumentType]
+        elif self.options.start == "matching":
+            matching.begin(network)
         return network
 
     @property
@@ -191,6 +197,8 @@ class Trainer:
         logits = self.network.logits(hidden.flatten(0, 1).index_select(0, before).float())
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         loss.backward()
+        if self.options.start == "matching" and self.progress < self.options.hold:
+            matching.hold(self.network)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()

@@ -17,8 +17,9 @@ torch = pytest.importorskip("torch", reason="needs torch: the full test run inst
 pytest.importorskip("transformers", reason="needs transformers: the full test run installs it")
 
 from coa.serving.base import Message, Request  # noqa: E402
-from coa.testing.reader import batches, load, schedule, tasks, train  # noqa: E402
+from coa.testing.reader import batches, load, matching, schedule, tasks, train  # noqa: E402
 from coa.testing.reader.batches import Form, encoded  # noqa: E402
+from coa.testing.reader.documents import PLAIN, write  # noqa: E402
 from coa.testing.reader.prompting import TEMPLATE  # noqa: E402
 from coa.testing.reader.tasks import SHARES, chat, plain, reading  # noqa: E402
 from coa.testing.reader.tokenizer import EOS, build, ids  # noqa: E402
@@ -147,6 +148,51 @@ def test_transformers_computes_what_training_did(tmp_path: Path, width: str) -> 
     with torch.inference_mode():
         ours = network.logits(network(ids, torch.arange(ids.shape[1])[None]))
         assert (ours - model(ids).logits).abs().max() < 1e-3
+
+
+MATCHING = train.Shape(vocabulary=build().get_vocab_size(), width=192, layers=2, heads=4, kv_heads=4, head_dim=256)
+
+
+def continued(network: train.Network) -> tuple[int, int]:
+    """Of values whose sentence stands in the text, how many first pieces are foretold, and of how many."""
+    right = asked = 0
+    for seed in range(10):
+        text = write(World(random.Random(seed), held_out=True), tokens=300, facts=6, questions=6, mix=PLAIN)
+        for ask in text.asked:
+            stated = ask.fact.sentence.removesuffix(f"{ask.fact.value}.").strip()
+            if ask.fact.sentence not in str(text) or len(ids(stated)) < train.Shape(vocabulary=0).kv_heads:
+                continue
+            prompt = ids(f"{plain(str(text), ask.question)} {stated}")
+            with torch.no_grad():
+                hidden = network(torch.tensor([prompt]), torch.arange(len(prompt))[None])
+                found = int(network.logits(hidden[0, -1]).argmax())
+            right, asked = right + (found == ids(f" {ask.fact.value}")[0]), asked + 1
+    return right, asked
+
+
+def test_heads_that_match_find_what_is_stated_before_any_training() -> None:
+    torch.manual_seed(1)
+    network = train.Network(MATCHING)
+    assert continued(network)[0] == 0
+    matching.begin(network)
+    right, asked = continued(network)
+    assert asked >= 20 and right >= 0.85 * asked
+    with pytest.raises(ValueError, match="wide"):
+        matching.begin(train.Network(train.Shape(vocabulary=9)))
+
+
+@pytest.mark.parametrize("hold", ["1", "0"])
+def test_heads_that_match_stay_while_they_are_held(tmp_path: Path, hold: str) -> None:
+    trained(tmp_path, "--start", "matching", "--hold", hold, "--head-dim", "64")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    torch.manual_seed(1)
+    network = train.Network(train.Shape(**state["shape"]))
+    matching.begin(network)
+    before = network.state_dict()["layers.1.q.weight"]
+    moved = (state["network"]["layers.1.q.weight"] - before).abs().amax(1)
+    still = len(before) // 2
+    assert bool((moved[still:] > 1e-4).all())
+    assert bool((moved[:still] > 1e-4).any()) == (hold == "0")
 
 
 def test_another_reader_is_not_taken_for_the_measured_one(tmp_path: Path) -> None:
