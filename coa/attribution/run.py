@@ -303,18 +303,7 @@ async def _through(
         traced.append(ClaimTrace(start=start, end=end, found=found, hops=hops))
         usage = chain.way.usage if chain.way is not None else Usage(cost_usd=0.0)
         emit(StepDone(done=number + 1, steps=len(claims), usage=usage, outcome="traced"))
-    way = chain.way
-    warnings = way.warnings if way is not None else ()
-    if supports_only(options.scorer, model):
-        warnings = SUPPORT.warnings
-    warnings = (*warnings, *budget_warning([claim.found for claim in traced if claim.hops]))
-    if lost := sum(not claim.hops for claim in traced):
-        warnings = (
-            *warnings,
-            f"{lost} sentences were edited after they were written: nothing in the journal is like them",
-        )
-    if again is not None and again.caller is None and not supports_only(options.scorer, model):
-        warnings = (*warnings, f"{model.name} did not write the answer: it was not asked again without the causes")
+    way, warnings = chain.way, _warnings(chain, traced, model, options, again)
     looked = curve = None
     closer = again.closer(run, chain, model, settings, index) if again is not None else None
     if options.deletion and closer is not None and closer.ask is not None:
@@ -346,6 +335,23 @@ async def _through(
         forensics=looked,
         deletion=curve,
     )
+
+
+def _warnings(
+    chain: Chain, claims: Sequence[ClaimTrace], model: Model, options: TraceOptions, again: _Again | None
+) -> tuple[str, ...]:
+    """What whoever reads the trace must know of how it came about."""
+    supports = supports_only(options.scorer, model)
+    way = chain.way
+    warnings = SUPPORT.warnings if supports else way.warnings if way is not None else ()
+    warnings = (*warnings, *budget_warning([claim.found for claim in claims if claim.hops]))
+    if lost := sum(not claim.hops for claim in claims):
+        told = f"{lost} sentences were edited after they were written: nothing in the journal is like them"
+        warnings = (*warnings, told)
+    if again is not None and again.caller is None and not supports:
+        told = f"{model.name} did not write the answer: it was not asked again without the causes"
+        warnings = (*warnings, told)
+    return warnings
 
 
 def _best_first(claims: Sequence[ClaimTrace], index: dict[Span, int]) -> list[tuple[int, Span]]:

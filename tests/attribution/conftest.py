@@ -12,10 +12,12 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coa.config import Settings
 from tests.loopback import listening
 
 _FENCED = re.compile(r"<<<TEXT \w+\n(.*)\nTEXT \w+>>>", re.DOTALL)
@@ -134,3 +136,8 @@ def _said(prompt: str, shown: str) -> str:
             return before + "NO NEW INFORMATION" if not before else before.strip()
         return f"{before}It is told that {sentence.rstrip('.')} [[{sentence}]]."
     return sentence if best else "It is not stated."
+
+
+@pytest.fixture
+def given(tmp_path: Path, server: EchoServer) -> Settings:
+    return Settings(run_dir=tmp_path / "runs", model="vllm:tiny", base_url=server.url, window=2048, topology="chain")

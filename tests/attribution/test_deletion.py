@@ -31,11 +31,6 @@ def book(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def given(tmp_path: Path, server: EchoServer) -> Settings:
-    return Settings(run_dir=tmp_path / "runs", model="vllm:tiny", base_url=server.url, window=2048, topology="chain")
-
-
 async def asked(book: Path, given: Settings) -> str:
     return (await coa.aio.ask(book, QUESTION, **given.model_dump(exclude_unset=True))).run_id
 
