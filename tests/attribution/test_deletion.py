@@ -35,6 +35,7 @@ async def asked(book: Path, given: Settings) -> str:
     return (await coa.aio.ask(book, QUESTION, **given.model_dump(exclude_unset=True))).run_id
 
 
+@pytest.mark.slow
 async def test_the_answer_is_less_likely_once_its_sentence_left_the_documents(
     book: Path, given: Settings, server: EchoServer
 ):

@@ -61,6 +61,7 @@ async def test_the_chain_is_run_again_without_the_order_and_says_otherwise(
     assert once_more.trace.forensics == looked and once_more.trace.usage.calls == 0
 
 
+@pytest.mark.slow
 async def test_a_budget_that_ends_before_the_chain_was_run_again_is_said(
     book: Path, given: Settings, server: EchoServer
 ):

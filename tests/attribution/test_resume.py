@@ -58,6 +58,7 @@ async def test_a_trace_of_an_answer_goes_on_from_anywhere(
     assert paid(server) == before and found.usage.calls == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direct", [False, True])
 async def test_a_trace_of_a_run_goes_on(book: Path, elsewhere: Path, given: dict[str, Any], server: Any, direct: bool):
     answer = await coa.aio.ask(book, QUESTION, **given)

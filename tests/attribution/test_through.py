@@ -150,6 +150,7 @@ async def test_without_a_model_the_wording_of_the_sentences_is_compared_not_that
         assert not claim.found.certified and not claim.hops
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_not_whole_or_not_the_same_is_refused(book: Path, given: Settings, server):
     with pytest.raises(RunNotFound):
         await trace_run("nothing", given)
@@ -196,6 +197,7 @@ def test_the_prompt_with_all_pieces_is_the_prompt():
     assert prompting.messages(frozenset())[-1].content == "df"
 
 
+@pytest.mark.slow
 def test_the_command_goes_through_the_chain(book: Path, given: Settings, server):
     runner = CliRunner()
     common = ["--model", "vllm:tiny", "--base-url", server.url, "--run-dir", str(given.run_dir), "--window", "2048"]

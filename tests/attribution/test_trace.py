@@ -79,7 +79,7 @@ async def test_what_the_context_does_not_explain_cites_nothing(book: Path, tmp_p
     assert claim.found.verdict == "not explained by the context" and not claim.found.causes
 
 
-@pytest.mark.parametrize("method", ["tracllm", "contextcite"])
+@pytest.mark.parametrize("method", [pytest.param("tracllm", marks=pytest.mark.slow), "contextcite"])
 async def test_the_published_methods_run_over_the_same_scorer(method: str, book: Path, tmp_path: Path, server):
     given = settings(tmp_path, model="vllm:tiny", base_url=server.url)
     found = await trace(QUESTION, ANSWER, [coa.load(book)], given, TraceOptions(method=method, max_equivalents=None))
@@ -95,6 +95,7 @@ async def test_a_budget_gives_the_best_so_far(book: Path, tmp_path: Path, server
     assert not all(claim.found.certified for claim in found.claims)
 
 
+@pytest.mark.slow
 async def test_candidates_are_shown_as_such_everywhere(book: Path, tmp_path: Path, server):
     given = settings(tmp_path, model="vllm:tiny", base_url=server.url)
     documents = [coa.load(book)]

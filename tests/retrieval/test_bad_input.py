@@ -76,6 +76,7 @@ def test_an_embedder_that_gives_wrong_vectors_is_refused(tmp_path: Path, how: st
     again.close()
 
 
+@pytest.mark.slow
 def test_two_programs_that_index_at_once_lose_nothing(processes: Processes, tmp_path: Path) -> None:
     for half in ("one", "two"):
         (tmp_path / half).mkdir()

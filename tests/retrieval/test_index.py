@@ -131,6 +131,7 @@ def test_a_foreign_and_a_newer_file_are_refused(tmp_path: Path) -> None:
         assert caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_second_writer_waits_and_then_says_so(folder: Path, tmp_path: Path) -> None:
     coa.index(folder, tmp_path / "lib").close()
     other = sqlite3.connect(tmp_path / "lib" / FILE, isolation_level=None)
