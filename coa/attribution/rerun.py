@@ -26,7 +26,7 @@ from coa.runtime.journal import Journal
 from coa.runtime.manifest import Manifest
 from coa.runtime.runs import Runs
 from coa.sentences import sentence_spans
-from coa.serving.base import Model, Reply, Request
+from coa.serving.base import Model, Reply, Request, content_tokens
 from coa.types import Span
 
 Ask = Callable[[Request], Awaitable[Reply]]
@@ -188,7 +188,7 @@ class Closer:
 
     def tokens(self, request: Request) -> int:
         """Tokens of a prompt."""
-        return sum(self.model.counter.count(message.content) for message in request.messages)
+        return content_tokens(request.messages, self.model.counter)
 
     def _pay(self, request: Request) -> None:
         self.purse.pay(1, self.tokens(request))

@@ -130,9 +130,9 @@ async def _hop_by_hop(
     emit: Emit,
 ) -> Traced:
     """Play the run again and follow each claim through the agents' prompts."""
-    run = await _played(manifest, runs, settings, scoring)
+    run, question = await _played(manifest, runs, settings, scoring), _question(manifest)
     whole = manifest_of(
-        _question(manifest),
+        question,
         f"{manifest.run_id}\n{text if manifest.task.kind == 'write' else run.steps[-1].text}",
         run.documents,
         options,
@@ -145,7 +145,6 @@ async def _hop_by_hop(
         caller = caller_for((scoring,), settings, journal, emit) if asks else None
         wanted = options.forensic or options.deletion
         again = _Again(manifest=manifest, runs=runs, caller=caller) if wanted else None
-        question = _question(manifest)
         result = await _through(run, question, text, whole.run_id, scoring, options, settings, journal, emit, again)
         if opened is not None:
             opened.finish("complete")

@@ -23,7 +23,7 @@ from coa.attribution.trace import METHODS, TraceOptions, claim_utility, find_cla
 from coa.config import Settings
 from coa.events import Emit
 from coa.runtime.journal import Journal
-from coa.serving.base import Model, Request
+from coa.serving.base import Model, Request, content_tokens
 from coa.types import Evidence, Notes, Span
 
 _SHARED = 0.5
@@ -111,7 +111,7 @@ class Chain:
         """Tokens of scoring the answer after the last prompt."""
         step = self._run.steps[-1]
         counter = self._model.counter
-        return sum(counter.count(message.content) for message in step.request.messages) + counter.count(step.text)
+        return content_tokens(step.request.messages, counter) + counter.count(step.text)
 
     async def answer_after(self, last: Request | None) -> float:
         """V of the run's answer, in nats, after another last prompt than its own, or after its own.
@@ -126,7 +126,7 @@ class Chain:
             return float(row.sum())
         assert self._way is not None
         counter = self._model.counter
-        shown = sum(counter.count(message.content) for message in last.messages)
+        shown = content_tokens(last.messages, counter)
         self.purse.pay(1, shown + counter.count(desk.step.text))
         prompting = SentPrompting(sent=last.messages, ranges=())
         scorer = self._way.make(Scored(prompting=prompting, answer=desk.step.text, claims=desk.claims))
@@ -195,7 +195,7 @@ class Chain:
             desk.scorer = self._way.make(desk.scored)
             counter = self._model.counter
             sizes = [counter.count(piece.text) + 1 for piece in desk.pieces]
-            shown = sum(counter.count(message.content) for message in desk.step.request.messages)
+            shown = content_tokens(desk.step.request.messages, counter)
             overhead = max(0, shown - sum(sizes)) + counter.count(desk.step.text)
             desk.ledger = Ledger(desk.scorer, sizes, overhead=overhead, purse=self.purse)
         return desk.scorer, desk.ledger

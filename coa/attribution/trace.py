@@ -29,7 +29,7 @@ from coa.prompts import Prompts
 from coa.runtime.journal import Journal
 from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.runs import open_journal
-from coa.serving.base import Model
+from coa.serving.base import Model, content_tokens
 from coa.serving.resolve import resolve_model
 from coa.serving.window import default_window
 from coa.types import Source, Task, Usage
@@ -242,7 +242,7 @@ class _Asked:
         """Tokens of a prompt around the segments, the answer included."""
         counter = self.model.counter
         shown = self.scored(()).prompting.messages(frozenset())
-        return sum(counter.count(message.content) for message in shown) + counter.count(self.answer)
+        return content_tokens(shown, counter) + counter.count(self.answer)
 
     @property
     def room(self) -> int:

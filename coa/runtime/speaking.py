@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from coa.events import Emit, TextPiece
-from coa.serving.base import Model, Reply, Request, Streaming
+from coa.serving.base import Model, Reply, Request, Streaming, content_tokens
 
 Watch = Callable[[str], int | None]
 Stream = Callable[[Request, Callable[[str], None]], Awaitable[Reply]]
@@ -80,7 +80,7 @@ class _Enough(Exception):
 
 def _cut(model: Model, request: Request, text: str) -> Reply:
     """What was heard of a reply; the server's own count of tokens never came, so that they are estimated."""
-    prompt = sum(model.counter.count(message.content) for message in request.messages)
+    prompt = content_tokens(request.messages, model.counter)
     spent = model.counter.count(text)
     return Reply(text=text, finish="length", model=model.name, prompt_tokens=prompt, completion_tokens=spent)
 

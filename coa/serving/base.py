@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -44,6 +44,11 @@ class Request:
     sample: int = 0
     seed: int | None = None
     watch: Callable[[], Callable[[str], int | None]] | None = field(default=None, hash=False, compare=False)
+
+
+def content_tokens(messages: Iterable[Message], counter: TokenCounter) -> int:
+    """Tokens of what is said in a prompt, without what the chat's form adds."""
+    return sum(counter.count(message.content) for message in messages)
 
 
 def is_offline(name: str) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from coa.errors import CoaError, RequestRejected
-from coa.serving.base import Reply, Request
+from coa.serving.base import Reply, Request, content_tokens
 from coa.testing.script_file import Scripted, load_replies
 from coa.testing.speech import SPEECHES, Speak
 from coa.tokens import EstimateCounter, TokenCounter
@@ -104,7 +104,7 @@ class ScriptedModel:
             text=text,
             finish="stop",
             model=self.name,
-            prompt_tokens=sum(self.counter.count(message.content) for message in request.messages),
+            prompt_tokens=content_tokens(request.messages, self.counter),
             completion_tokens=self.counter.count(text),
         )
 

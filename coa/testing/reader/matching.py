@@ -51,13 +51,11 @@ def hold(network: Network) -> None:
     first, second = _layer(network, 0), _layer(network, 1)
     for linear in (first.q, first.k, first.v, first.o):
         _gradient(linear.weight).zero_()
-    matching = _matching(network.shape)
-    queries = matching * (network.shape.heads // network.shape.kv_heads) * network.shape.head_dim
-    for linear, rows in ((second.q, queries), (second.k, matching * network.shape.head_dim)):
+    keys = _matching(network.shape) * network.shape.head_dim
+    queries = keys * (network.shape.heads // network.shape.kv_heads)
+    for linear, rows in ((second.q, queries), (second.k, keys), (second.v, keys)):
         _gradient(linear.weight)[:rows] = 0
         _gradient(linear.bias)[:rows] = 0
-    _gradient(second.v.weight)[: matching * network.shape.head_dim] = 0
-    _gradient(second.v.bias)[: matching * network.shape.head_dim] = 0
     _gradient(second.o.weight)[:, :queries] = 0
 
 
