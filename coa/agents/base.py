@@ -10,7 +10,7 @@ from coa.agents.fence import Fence
 from coa.agents.replies import usable
 from coa.errors import InvalidReply, TruncatedReply, UnfitReply
 from coa.prompts import Prompts
-from coa.serving.base import Message, Reply, Request
+from coa.serving.base import Reply, Request
 from coa.tokens import TokenCounter
 from coa.types import Task
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result", covariant=True)
 
-CHAT_OVERHEAD = 8
-"""Tokens a chat template adds to each message, at most, in the templates of the common model families."""
 
 REPAIR_RESERVE = 64
 """Tokens kept free in every prompt for the sentence that asks for a better reply."""
@@ -65,11 +63,6 @@ class Agent(Protocol[Result]):
     async def run(self, request: Request, ctx: Context) -> Result:
         """Send the request and parse what comes back."""
         ...
-
-
-def prompt_tokens(messages: tuple[Message, ...], counter: TokenCounter) -> int:
-    """Tokens of a rendered prompt, chat template included."""
-    return sum(counter.count(message.content) + CHAT_OVERHEAD for message in messages)
 
 
 def inputs_of(task: Task) -> dict[str, object]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from coa.agents.base import Context, prompt_tokens
+from coa.agents.base import Context
 from coa.agents.extractor import REPAIR_TOKENS, Extractor
 from coa.agents.fence import fence_for
 from coa.aggregation.schema import Schema
@@ -21,7 +21,7 @@ from coa.pipelines.base import Calls
 from coa.pipelines.window import MIN_ROOM, usable_size
 from coa.prompts import Prompts
 from coa.runtime.prices import price_for
-from coa.serving.base import Model, Reply, Request, is_offline
+from coa.serving.base import Model, Reply, Request, is_offline, prompt_tokens
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import default_window
 from coa.sources import ReadStdin, SourceLike, load_sources

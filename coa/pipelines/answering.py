@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from coa.agents.base import prompt_tokens
 from coa.agents.manager import may_leave_open, needed, quote_line
 from coa.agents.team import team_of
 from coa.errors import ContextOverflow
@@ -18,6 +17,7 @@ from coa.pipelines.order import closeness
 from coa.pipelines.reading import State, read_chunk, shrink
 from coa.pipelines.window import Window, divide
 from coa.runtime.together import together
+from coa.serving.base import prompt_tokens
 from coa.types import Evidence, Notes
 
 

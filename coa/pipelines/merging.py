@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from coa.agents.base import REPAIR_RESERVE, prompt_tokens
+from coa.agents.base import REPAIR_RESERVE
 from coa.agents.memory import bounded
 from coa.agents.merger import joined
 from coa.agents.team import team_of
@@ -14,6 +14,7 @@ from coa.pipelines.base import Job
 from coa.pipelines.reading import tell_forgotten
 from coa.pipelines.window import Window
 from coa.runtime.together import together
+from coa.serving.base import prompt_tokens
 from coa.types import Notes
 
 _LEAST_NOTES = 48

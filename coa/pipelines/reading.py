@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from coa.agents.base import prompt_tokens
 from coa.agents.team import team_of
 from coa.errors import ContextOverflow, InvalidReply, TruncatedReply, WindowTooSmall
 from coa.events import FactsDropped
 from coa.pipelines.base import Job
 from coa.pipelines.window import MIN_ROOM, Window, divide
-from coa.serving.base import Request
+from coa.serving.base import Request, prompt_tokens
 from coa.split import split_text
 from coa.types import Chunk, Fact, Notes, Passage, Span, Unread
 

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coa.agents.base import REPAIR_RESERVE, prompt_tokens
+from coa.agents.base import REPAIR_RESERVE
 from coa.agents.closed import choice_in, verdict_in
 from coa.agents.judge import MOST_CANDIDATES, REPLY_TOKENS, Candidate
 from coa.agents.team import team_of
 from coa.errors import ContextOverflow, InvalidReply, UsageError
 from coa.pipelines.base import Job, Outcome
+from coa.serving.base import prompt_tokens
 from coa.types import Task
 
 SELECTIONS = ("auto", "vote", "judge")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from coa.agents.base import REPAIR_RESERVE, Context, prompt_tokens
+from coa.agents.base import REPAIR_RESERVE, Context
 from coa.agents.manager import may_leave_open
 from coa.agents.team import team_of
 from coa.agents.worker import WORDS_PER_TOKEN
 from coa.errors import WindowTooSmall
+from coa.serving.base import prompt_tokens
 from coa.types import Notes, Passage, Span, Task
 
 MIN_ROOM = 32

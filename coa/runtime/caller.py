@@ -28,12 +28,11 @@ from coa.runtime.prices import Price, dearest, price_for
 from coa.runtime.retry import RetryAllowance, RetryPolicy
 from coa.runtime.speaking import Speaker
 from coa.runtime.stall import StallWatch
-from coa.serving.base import Model, Reply, Request
+from coa.serving.base import Model, Reply, Request, prompt_tokens
 from coa.types import Usage
 
 _Keep = Callable[["Route", Reply], None]
 
-_CHAT_OVERHEAD = 8
 _PATIENCE = 1.5
 """Seconds that a stopped run waits for calls in flight, so that it is over within two."""
 _MAY_BE_BILLED = (CallTimeout, InvalidReply)
@@ -223,8 +222,7 @@ class Caller:
     def _worst_prompt(self, model: Model, request: Request) -> int:
         if not self._budget.limited:
             return 0
-        counted = sum(model.counter.count(message.content) + _CHAT_OVERHEAD for message in request.messages)
-        return int(counted * (1 + model.counter.margin))
+        return int(prompt_tokens(request.messages, model.counter) * (1 + model.counter.margin))
 
     def _count(self, reply: Reply, price: Price | None) -> None:
         usage = self._usage

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from coa.tokens import TokenCounter
+
+CHAT_OVERHEAD = 8
+"""Tokens a chat template adds to each message, at most, in the templates of the common model families."""
 
 FinishReason = Literal["stop", "length", "filter", "refusal", "unknown"]
 
@@ -49,6 +52,11 @@ class Request:
 def content_tokens(messages: Iterable[Message], counter: TokenCounter) -> int:
     """Tokens of what is said in a prompt, without what the chat's form adds."""
     return sum(counter.count(message.content) for message in messages)
+
+
+def prompt_tokens(messages: Sequence[Message], counter: TokenCounter) -> int:
+    """Tokens of a rendered prompt, chat template included."""
+    return content_tokens(messages, counter) + CHAT_OVERHEAD * len(messages)
 
 
 def is_offline(name: str) -> bool:

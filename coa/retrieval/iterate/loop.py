@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from coa.agents.base import REPAIR_RESERVE, Context, prompt_tokens
+from coa.agents.base import REPAIR_RESERVE, Context
 from coa.agents.researcher import MOST_QUESTION_CHARS, SUB_TOKENS, Decision, Researcher, verified
 from coa.agents.worker import WorkerResult
 from coa.errors import WindowTooSmall
 from coa.retrieval.iterate.gathering import Gathered
-from coa.serving.base import Request
+from coa.serving.base import Request, prompt_tokens
 from coa.types import Passage, Span, Step
 
 STEP_TOKENS = 96

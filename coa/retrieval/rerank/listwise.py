@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from coa.agents.base import REPAIR_RESERVE, Context, prompt_tokens
+from coa.agents.base import REPAIR_RESERVE, Context
 from coa.agents.fence import fence_for
 from coa.agents.ranker import Permutation, Ranker
 from coa.config import Settings
@@ -26,7 +26,7 @@ from coa.runtime.caller import Caller, caller_for
 from coa.runtime.manifest import Manifest, new_manifest
 from coa.runtime.prices import price_for
 from coa.runtime.runs import open_journal
-from coa.serving.base import Model, Reply, Request, is_offline
+from coa.serving.base import Model, Reply, Request, is_offline, prompt_tokens
 from coa.serving.resolve import resolve_fallbacks, resolve_model
 from coa.serving.window import default_window
 from coa.types import Answer, Source, Task
