@@ -24,12 +24,12 @@ class Shape:
     """Sizes of the network; ``head_dim`` is one that vLLM's CPU attention knows."""
 
     vocabulary: int
-    width: int = 256
+    width: int = 192
     layers: int = 4
-    heads: int = 8
+    heads: int = 4
     kv_heads: int = 4
-    head_dim: int = 64
-    inner: int = 512
+    head_dim: int = 256
+    inner: int = 384
     theta: float = 1e8
     epsilon: float = 1e-6
 

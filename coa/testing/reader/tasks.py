@@ -243,12 +243,12 @@ def _text_and_question(world: World, tokens: int) -> tuple[Text, Asked]:
 
 Form = Callable[[World, int], Exercise]
 SHARES: tuple[tuple[int, int, Form, float], ...] = (
-    (0, 9999, reading, 0.57),
+    (0, 9999, reading, 0.50),
     (0, 9999, carrying, 0.16),
     (256, 9999, tracing, 0.06),
-    (480, 1500, managing, 0.07),
-    (480, 9999, whole, 0.06),
-    (900, 9999, working, 0.14),
+    (480, 1500, managing, 0.12),
+    (480, 9999, whole, 0.14),
+    (900, 9999, working, 0.18),
 )
 """From how many tokens and up to how many a form fits, and its share of the exercises."""
 

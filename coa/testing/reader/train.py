@@ -30,6 +30,7 @@ from coa.testing.reader.tokenizer import EOS, build
 LOG_EVERY = 25
 STARTS = ("look-back", "matching", "plain")
 SAVE_SECONDS = 60.0
+DECAY = 0.01
 _SIZES = ("width", "layers", "inner", "heads", "kv_heads", "head_dim", "theta")
 
 
@@ -75,7 +76,8 @@ class Trainer:
         self._kept = self._read_state()
         self.makers = Makers(options.seed, self._form, self.step, options.processes)
         self.network = self._network().to(options.device)
-        self.optimisers = optimisers(self.network, options.lr, adam=options.adam)
+        decay = 0.0 if options.start == "matching" else DECAY  # it would shrink what is held
+        self.optimisers = optimisers(self.network, options.lr, decay, adam=options.adam)
         self._restore()
         if options.compile:
             for layer in self.network.layers:
@@ -224,13 +226,13 @@ class Trainer:
         sys.stderr.write(json.dumps({key: row[key] for key in row if key != "kinds"}) + "\n")
 
 
-def optimisers(network: Network, rate: float, *, adam: bool = False) -> list[torch.optim.Optimizer]:
+def optimisers(network: Network, rate: float, decay: float = DECAY, *, adam: bool = False) -> list[torch.optim.Optimizer]:
     """Muon (Jordan et al. 2024) for matrices, AdamW for the table of pieces, norms and biases."""
     matrices = [p for name, p in network.named_parameters() if p.ndim == 2 and "pieces" not in name and not adam]
     others = [p for name, p in network.named_parameters() if p.ndim != 2 or "pieces" in name or adam]
     on_gpu = others[0].is_cuda
     adamw = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=on_gpu)
-    return [adamw, Muon(matrices, lr=rate)] if matrices else [adamw]
+    return [adamw, Muon(matrices, lr=rate, weight_decay=decay)] if matrices else [adamw]
 
 
 def whole_answers(hits: torch.Tensor, targets: torch.Tensor) -> list[bool]:

@@ -26,7 +26,7 @@ from coa.testing.reader.tokenizer import EOS, build, ids  # noqa: E402
 from coa.testing.reader.world import World, names  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-SMALL = ["--steps", "4", "--tokens", "192", "--width", "64", "--layers", "2", "--inner", "64"]
+SMALL = ["--steps", "4", "--tokens", "192", "--width", "64", "--layers", "2", "--inner", "64", "--head-dim", "64"]
 
 
 @given(text=st.text(max_size=80))
@@ -137,7 +137,7 @@ def test_training_stopped_and_resumed_gives_the_same_reader(tmp_path: Path, monk
     assert (tmp_path / "cut" / "training.svg").read_text().count("polyline") == 2
 
 
-@pytest.mark.parametrize("width", ["64", "128"])
+@pytest.mark.parametrize("width", ["64", "256"])
 def test_transformers_computes_what_training_did(tmp_path: Path, width: str) -> None:
     trained(tmp_path, "--head-dim", width)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
@@ -150,7 +150,7 @@ def test_transformers_computes_what_training_did(tmp_path: Path, width: str) -> 
         assert (ours - model(ids).logits).abs().max() < 1e-3
 
 
-MATCHING = train.Shape(vocabulary=build().get_vocab_size(), width=192, layers=2, heads=4, kv_heads=4, head_dim=256)
+MATCHING = train.Shape(vocabulary=build().get_vocab_size(), layers=2)
 
 
 def continued(network: train.Network) -> tuple[int, int]:
@@ -178,12 +178,12 @@ def test_heads_that_match_find_what_is_stated_before_any_training() -> None:
     right, asked = continued(network)
     assert asked >= 20 and right >= 0.85 * asked
     with pytest.raises(ValueError, match="wide"):
-        matching.begin(train.Network(train.Shape(vocabulary=9)))
+        matching.begin(train.Network(train.Shape(vocabulary=9, head_dim=64)))
 
 
 @pytest.mark.parametrize("hold", ["1", "0"])
 def test_heads_that_match_stay_while_they_are_held(tmp_path: Path, hold: str) -> None:
-    trained(tmp_path, "--start", "matching", "--hold", hold, "--head-dim", "64")
+    trained(tmp_path, "--start", "matching", "--hold", hold)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     torch.manual_seed(1)
     network = train.Network(train.Shape(**state["shape"]))
@@ -192,7 +192,7 @@ def test_heads_that_match_stay_while_they_are_held(tmp_path: Path, hold: str) ->
     moved = (state["network"]["layers.1.q.weight"] - before).abs().amax(1)
     still = len(before) // 2
     assert bool((moved[still:] > 1e-4).all())
-    assert bool((moved[:still] > 1e-4).any()) == (hold == "0")
+    assert bool((moved[:still] > 0).any()) == (hold == "0")
 
 
 def test_another_reader_is_not_taken_for_the_measured_one(tmp_path: Path) -> None:
