@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
 import typer
 
@@ -99,21 +99,42 @@ def doctor(
 def main() -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:]
+    as_json = "--json" in arguments
     try:
-        app()
+        sys.exit(app(standalone_mode=not as_json))  # Standing alone, typer prints what it refuses, as text, and exits.
     except CoaError as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        _complain(error, as_json="--json" in arguments)
+        _complain(error, as_json=as_json)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except typer.Abort:
+        note("Aborted!")
+        sys.exit(1)
     except Exception as error:
+        if isinstance(error, _Refused):
+            _complain(_of_refused(error), as_json=as_json)
+            sys.exit(UsageError.exit_code)
         if "--debug" in arguments:
             raise
         note(f"error: unexpected {type(error).__name__}\nhint: run it again with --debug and report what you see")
         sys.exit(1)
+
+
+@runtime_checkable
+class _Refused(Protocol):
+    """What typer raises for an option, an argument or a value that it does not take; the class has no public name."""
+
+    ctx: typer.Context | None
+
+    def format_message(self) -> str: ...
+
+
+def _of_refused(error: _Refused) -> UsageError:
+    command = error.ctx.command_path if error.ctx is not None else "coa"
+    return UsageError(error.format_message(), hint=f"See `{command} --help`.")
 
 
 def _complain(error: CoaError, *, as_json: bool) -> None:

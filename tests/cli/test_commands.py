@@ -152,6 +152,29 @@ def test_errors_are_json_on_request(coa):
     assert json.loads(ended.err)["error"]["code"] == "InputNotFound"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says", "command"),
+    [
+        (("ask", "a.txt", "Who?", "--window", "wide"), "--window", "coa ask"),
+        (("eval",), "TASK", "coa eval"),
+        (("plan", "ask", "--rownds"), "--rownds", "coa ask"),
+    ],
+)
+def test_what_typer_refuses_is_json_on_request_and_its_text_otherwise(
+    coa, arguments: tuple[str, ...], says: str, command: str
+):
+    ended = coa(*arguments, "--json")
+    assert (ended.code, ended.out) == (2, "")
+    error = json.loads(ended.err)["error"]
+    assert error["code"] == "UsageError"
+    assert error["hint"].endswith(f"{command} --help`.")
+    assert says in error["message"]
+    plain = coa(*arguments)
+    assert (plain.code, plain.out) == (2, "")
+    assert f"{command} [OPTIONS]" in plain.err
+    assert plain.err.endswith(f"Error: {error['message']}\n")
+
+
 def test_one_bad_file_does_not_stop_the_others_and_the_exit_code_says_partial(coa, root: Path, tmp_path: Path):
     empty = tmp_path / "empty.txt"
     empty.touch()
