@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -27,6 +26,7 @@ from coa.documents import load as load_document
 from coa.errors import UsageError
 from coa.events import Emit, ignore
 from coa.forecast import Plan
+from coa.nearest import nearest
 from coa.runtime.limiter import Limiter
 from coa.serving.base import Model
 from coa.sources import SourceLike
@@ -468,10 +468,8 @@ def _sources(source: Sources) -> tuple[SourceLike, ...]:
 
 def _settings(model: str | Model | None, options: Options) -> tuple[Settings, Model | None]:
     if unknown := options.keys() - Settings.model_fields.keys():
-        known = sorted(Settings.model_fields)
-        near = get_close_matches(min(unknown), known, 1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Options are: {', '.join(known)}."
-        raise UsageError(f"unknown option {min(unknown)!r}", hint=hint)
+        name = min(unknown)
+        raise UsageError(f"unknown option {name!r}", hint=nearest(name, Settings.model_fields))
     if model is None or isinstance(model, str):
         return load_settings(**options, model=model), None
     return load_settings(**options, model=model.name), model

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coa.errors import UsageError
+from coa.nearest import nearest
 
 ENV_PREFIX = "COA_"
 
@@ -146,10 +146,8 @@ def _told(error: ValidationError, path: Path) -> UsageError:
     first = error.errors()[0]
     name = str(first["loc"][0])
     if name not in Settings.model_fields:
-        near = get_close_matches(name, Settings.model_fields, 1)
-        known = ", ".join(sorted(Settings.model_fields))
-        meant = f"Did you mean {near[0]!r}?" if near else f"There are: {known}."
-        return UsageError(f"there is no setting {name!r}", hint=f"{meant} Look at {str(path)!r}.")
+        hint = f"{nearest(name, Settings.model_fields)} Look at {str(path)!r}."
+        return UsageError(f"there is no setting {name!r}", hint=hint)
     return UsageError(
         f"{name}: {first['msg'].lower()} (got {first['input']!r})",
         hint=f"Look at --{name.replace('_', '-')}, {ENV_PREFIX}{name.upper()} and {str(path)!r}.",
