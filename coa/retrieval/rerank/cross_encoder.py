@@ -16,6 +16,7 @@ from typing import Any
 
 from coa.errors import MissingExtra, UsageError, WindowTooSmall
 from coa.retrieval.base import Hit
+from coa.retrieval.hub import only_from_cache
 from coa.retrieval.rerank.base import Reranked, scored
 from coa.split import split_text
 
@@ -111,7 +112,7 @@ class CrossEncoderReranker:
             )
         module: Any = import_module("sentence_transformers")
         try:
-            return module.CrossEncoder(self._source, device="cpu")
+            return module.CrossEncoder(self._source, device="cpu", local_files_only=only_from_cache(self._source))
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"{self._source!r} is not a cross-encoder that sentence-transformers can load",
