@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from coa.code.completion import Material, gather
 from coa.documents import Document, LoadFailure, load_all
+from coa.documents.load import with_own_ids
 from coa.errors import UsageError
 from coa.serving.base import Model
 from coa.types import Place, Task
@@ -51,7 +52,7 @@ async def load_sources(
     given = tuple(source for source in sources if isinstance(source, Document))
     paths = [source for source in sources if not isinstance(source, Document)]
     loaded = await asyncio.to_thread(load_all, paths, stdin=stdin)
-    documents = given + loaded.documents
+    documents = with_own_ids((*given, *loaded.documents))
     if not documents:
         raise loaded.failures[0].error
     return documents, loaded.failures

@@ -28,40 +28,52 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+async def follow(
+    start: Callable[[Emit], Coroutine[Any, Any, T]], answer: Callable[[T], Answer]
+) -> AsyncGenerator[Event, None]:
+    """The events of what ``start`` begins with the `Emit` it is given; the last carries ``answer`` of its result."""
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def work() -> T:
+        try:
+            return await start(queue.put_nowait)
+        finally:
+            queue.put_nowait(None)
+
+    task = asyncio.create_task(work())
+    try:
+        while (event := await queue.get()) is not None:
+            if not isinstance(event, RunFinished):
+                yield event
+        yield RunFinished(answer=answer(await task))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 def _streaming(
     twin: Callable[P, Coroutine[Any, Any, T]], answer: Callable[[T], Answer]
 ) -> Callable[P, AsyncGenerator[Event, None]]:
     """The twin as a generator of its events; ``answer`` takes out of its result what the last one carries."""
 
     @wraps(twin, assigned=("__name__", "__qualname__", "__doc__"))
-    async def call(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Event, None]:
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+    def call(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Event, None]:
         told, start = cast("Emit", kwargs.get("on_event", ignore)), cast("Callable[..., Coroutine[Any, Any, T]]", twin)
 
-        def emit(event: Event) -> None:
-            told(event)
-            queue.put_nowait(event)
+        def begun(queued: Emit) -> Coroutine[Any, Any, T]:
+            def emit(event: Event) -> None:
+                told(event)
+                queued(event)
 
-        async def work() -> T:
-            try:
-                return await start(*args, **{"stream": True, **kwargs, "on_event": emit})
-            finally:
-                queue.put_nowait(None)
+            return start(*args, **{"stream": True, **kwargs, "on_event": emit})
 
-        task = asyncio.create_task(work())
-        try:
-            while (event := await queue.get()) is not None:
-                if not isinstance(event, RunFinished):
-                    yield event
-            yield RunFinished(answer=answer(await task))
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return follow(begun, answer)
 
     return call
 
 
-def _itself(answer: Answer) -> Answer:
+def itself(answer: Answer) -> Answer:
+    """What `follow` takes out of a run that gives an answer."""
     return answer
 
 
@@ -85,8 +97,8 @@ async def _verify_one(
 
 
 aggregate = _streaming(aio.aggregate, _of_aggregation)
-ask = _streaming(aio.ask, _itself)
-complete = _streaming(aio.complete, _itself)
-summarize = _streaming(aio.summarize, _itself)
-verify = _streaming(_verify_one, _itself)
-write = _streaming(aio.write, _itself)
+ask = _streaming(aio.ask, itself)
+complete = _streaming(aio.complete, itself)
+summarize = _streaming(aio.summarize, itself)
+verify = _streaming(_verify_one, itself)
+write = _streaming(aio.write, itself)

@@ -18,6 +18,7 @@ from coa.cli import complete as completing
 from coa.cli import evals as evaluating
 from coa.cli import options as o
 from coa.cli import search as searching
+from coa.cli import serve as answering
 from coa.cli import trace as tracing
 from coa.cli import vllm as local
 from coa.cli.console import note, write_result
@@ -48,6 +49,7 @@ app.command()(indexing.index)
 app.command()(searching.search)
 app.command()(tracing.trace)
 app.command()(writing.check)
+app.command()(answering.serve)
 app.command()(local.vllm)
 app.command("show")(runs.show_run)
 app.command()(runs.resume)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -105,7 +105,7 @@ def load_all(
         stdin: Reads standard input, where ``-`` may occur.
     """
     limits = limits or Limits()
-    documents: dict[str, Document] = {}
+    documents: list[Document] = []
     failures: list[LoadFailure] = []
     for source in dict.fromkeys(str(source) for source in sources):
         try:
@@ -120,12 +120,11 @@ def load_all(
                 if not searched or _missed(path, error):
                     failures.append(LoadFailure(path=path, error=error))
                 continue
-            name = _unique(document.id, documents)
-            documents[name] = replace(document, id=name)
+            documents.append(document)
     if not documents and not failures and sources:
         error = EmptyDocument("no readable document was found", hint="The folder holds no text, or only hidden files.")
         failures.append(LoadFailure(path=str(sources[0]), error=error))
-    return Loaded(documents=tuple(documents.values()), failures=tuple(failures))
+    return Loaded(documents=with_own_ids(documents), failures=tuple(failures))
 
 
 def _missed(path: str, error: InputError) -> bool:
@@ -256,6 +255,15 @@ def _id(path: str) -> str:
     """The file's name without what could upset a file system, a URL or a shell."""
     stem = "stdin" if path == STDIN else Path(path).name
     return re.sub(r"[^\w.-]+", "_", stem).strip("._") or "document"
+
+
+def with_own_ids(documents: Iterable[Document]) -> tuple[Document, ...]:
+    """The documents, those whose id another one before them has numbered on: files of two folders may share a name."""
+    named: dict[str, Document] = {}
+    for document in documents:
+        name = _unique(document.id, named)
+        named[name] = document if name == document.id else replace(document, id=name)
+    return tuple(named.values())
 
 
 def _unique(name: str, taken: dict[str, Document]) -> str:

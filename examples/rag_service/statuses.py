@@ -1,33 +1,13 @@
-"""Typed errors as HTTP: the first class that fits gives the status; the body says what happened and what helps."""
+"""Typed errors as HTTP: the status is the library's, the body says what happened and what helps."""
 
 from __future__ import annotations
 
-from coa import errors
+from coa.errors import CoaError
+from coa.serving.http.statuses import status_of
 
-STATUSES: tuple[tuple[type[errors.CoaError], int], ...] = (
-    (errors.MissingExtra, 501),
-    (errors.UsageError, 400),
-    (errors.InputNotFound, 404),
-    (errors.InputTooLarge, 413),
-    (errors.UnsupportedFormat, 415),
-    (errors.UnusableIndex, 500),
-    (errors.InputError, 422),
-    (errors.BudgetExceeded, 402),
-    (errors.DeadlineExceeded, 504),
-    (errors.RunLocked, 409),
-    (errors.StorageFailed, 507),
-    (errors.RateLimited, 429),
-    (errors.CallTimeout, 504),
-    (errors.ProviderUnavailable, 503),
-    (errors.ModelError, 502),
-)
+__all__ = ["body_of", "status_of"]
 
 
-def status_of(error: errors.CoaError) -> int:
-    """The HTTP status of an error."""
-    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
-
-
-def body_of(error: errors.CoaError) -> dict[str, str]:
+def body_of(error: CoaError) -> dict[str, str]:
     """What a client gets: a stable code, a sentence, a hint."""
     return {"error": error.code, "message": error.message, "hint": error.hint}

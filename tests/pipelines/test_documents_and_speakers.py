@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import coa
+from coa.documents import load
 from coa.serving.base import Request
 from coa.testing import ScriptedModel
 
@@ -34,6 +35,14 @@ async def test_which_document_a_fact_is_from(topology: str, both: list[Path]):
     workers = [r.messages[-1].content for r in model.requests if r.role == "worker"]
     assert "from the document ann.txt" in workers[0] and "from the document bo.txt" in workers[1]
     assert f"] (bo.txt) {BO}" in model.requests[-1].messages[-1].content
+
+
+async def test_documents_given_under_one_name_do_not_hide_each_other():
+    given = [load(text.encode(), path=f"{folder}/note.txt") for folder, text in (("ann", ANN), ("bo", BO))]
+    model = ScriptedModel(lambda _: "So.")
+    answer = await coa.aio.ask(given, "How was the tide?", model=model, journal=False)
+    assert [source.id for source in answer.documents] == ["note.txt", "note.txt-2"]
+    assert [r.inputs["passage"].text for r in model.requests if r.role == "worker"] == [ANN, BO]
 
 
 async def test_one_document_is_not_named(both: list[Path]):

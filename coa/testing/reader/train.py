@@ -226,7 +226,9 @@ class Trainer:
         sys.stderr.write(json.dumps({key: row[key] for key in row if key != "kinds"}) + "\n")
 
 
-def optimisers(network: Network, rate: float, decay: float = DECAY, *, adam: bool = False) -> list[torch.optim.Optimizer]:
+def optimisers(
+    network: Network, rate: float, decay: float = DECAY, *, adam: bool = False
+) -> list[torch.optim.Optimizer]:
     """Muon (Jordan et al. 2024) for matrices, AdamW for the table of pieces, norms and biases."""
     matrices = [p for name, p in network.named_parameters() if p.ndim == 2 and "pieces" not in name and not adam]
     others = [p for name, p in network.named_parameters() if p.ndim != 2 or "pieces" in name or adam]
