@@ -216,7 +216,7 @@ async def complete(
     return await api.run(task, (repo,), settings, emit=on_event, model=own)
 
 
-async def index(source: Sources, folder: str | Path, *, embedder: str | None = None) -> Index:
+async def index(source: Sources, folder: str | Path, *, embedder: str | None = None, on_event: Emit = ignore) -> Index:
     """Index documents in a folder and return the index, open for searching.
 
     Where some of the documents cannot be loaded, the others are indexed and ``failures`` of the index names them.
@@ -225,26 +225,15 @@ async def index(source: Sources, folder: str | Path, *, embedder: str | None = N
         source: A path, a folder, a `coa.Document`, or several. Known documents are not indexed again.
         folder: Where the index is; it is made where there is none.
         embedder: ``minilm``, or the folder of a sentence-transformers model; None indexes words only.
+        on_event: Called with each event: `DocumentIndexed`, `VectorsMade` and `Warned` of `coa.events`.
 
     Raises:
         InputError: no document can be loaded, or the folder is no index.
         MissingExtra: the embedder is not installed.
     """
-    return await asyncio.to_thread(_index, _sources(source), folder, embedder)
+    from coa.retrieval.create import create_index
 
-
-def _index(sources: tuple[SourceLike, ...], folder: str | Path, embedder: str | None) -> Index:
-    from coa.documents import load_all
-    from coa.retrieval.index import Index
-
-    given = [source for source in sources if isinstance(source, Document)]
-    loaded = load_all([source for source in sources if not isinstance(source, Document)])
-    if not given and not loaded.documents and loaded.failures:
-        raise loaded.failures[0].error
-    opened = Index.create(folder, embedder=embedder)
-    opened.add([*given, *loaded.documents])
-    opened.failures = loaded.failures
-    return opened
+    return await create_index(_sources(source), folder, embedder, on_event)
 
 
 async def plan(

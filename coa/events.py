@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from coa.types import Answer, Notes, Span, Usage
+
+if TYPE_CHECKING:
+    from coa.attribution.trace import Trace
+    from coa.retrieval.index import Index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,38 @@ class RunFinished:
     answer: Answer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentIndexed:
+    """A document is in the index by its words: the ``done``-th of so many; ``new`` if it was not known as it is."""
+
+    path: str
+    new: bool
+    done: int
+    documents: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorsMade:
+    """So many of the passages without vectors have theirs now."""
+
+    done: int
+    passages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceFinished:
+    """The trace is over, and this is what it found."""
+
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFinished:
+    """All is indexed, and this is the index, open for searching."""
+
+    index: Index
+
+
 Event = (
     RunStarted
     | StepDone
@@ -131,7 +168,11 @@ Event = (
     | SectionStarted
     | SectionDone
     | Warned
+    | DocumentIndexed
+    | VectorsMade
     | RunFinished
+    | TraceFinished
+    | IndexFinished
 )
 Emit = Callable[[Event], None]
 

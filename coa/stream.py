@@ -1,6 +1,7 @@
-"""The streaming twins: ``async for event in coa.stream.ask(...)`` yields typed events, the answer last.
+"""The streaming twins: ``async for event in coa.stream.ask(...)`` yields typed events, the result last.
 
-They take what their twins in `coa.aio` take. The final text comes in pieces (`coa.events.TextPiece`) unless
+They take what their twins in `coa.aio` take. The last event is `coa.events.RunFinished` with the answer; of `trace` and
+`trace_run` `TraceFinished`, of `index` `IndexFinished`. The final text comes in pieces (`coa.events.TextPiece`) unless
 ``stream=False`` is given. Whoever stops listening early closes the generator (``await events.aclose()``): that ends the
 run, whose finished calls are kept.
 """
@@ -13,25 +14,27 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast
 
 from coa import aio
-from coa.events import Emit, Event, RunFinished, ignore
+from coa.events import Emit, Event, IndexFinished, RunFinished, TraceFinished, ignore
 from coa.types import Answer
 
 if TYPE_CHECKING:
     from coa.aggregation.run import Aggregation
+    from coa.attribution.trace import Trace
     from coa.config import Options
+    from coa.retrieval.index import Index
     from coa.runtime.limiter import Limiter
     from coa.serving.base import Model
 
-__all__ = ["aggregate", "ask", "complete", "summarize", "verify", "write"]
+__all__ = ["aggregate", "ask", "complete", "index", "summarize", "trace", "trace_run", "verify", "write"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 async def follow(
-    start: Callable[[Emit], Coroutine[Any, Any, T]], answer: Callable[[T], Answer]
+    start: Callable[[Emit], Coroutine[Any, Any, T]], last: Callable[[T], Event]
 ) -> AsyncGenerator[Event, None]:
-    """The events of what ``start`` begins with the `Emit` it is given; the last carries ``answer`` of its result."""
+    """The events of what ``start`` begins with the `Emit` it is given; ``last`` makes the last one of its result."""
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
     async def work() -> T:
@@ -45,16 +48,17 @@ async def follow(
         while (event := await queue.get()) is not None:
             if not isinstance(event, RunFinished):
                 yield event
-        yield RunFinished(answer=answer(await task))
+        yield last(await task)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 def _streaming(
-    twin: Callable[P, Coroutine[Any, Any, T]], answer: Callable[[T], Answer]
+    twin: Callable[P, Coroutine[Any, Any, T]], last: Callable[[T], Event], *, speaks: bool = True
 ) -> Callable[P, AsyncGenerator[Event, None]]:
-    """The twin as a generator of its events; ``answer`` takes out of its result what the last one carries."""
+    """The twin as a generator of its events; ``last`` makes one of its result. ``speaks``: its text comes in pieces."""
+    first = {"stream": True} if speaks else {}
 
     @wraps(twin, assigned=("__name__", "__qualname__", "__doc__"))
     def call(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Event, None]:
@@ -65,21 +69,29 @@ def _streaming(
                 told(event)
                 queued(event)
 
-            return start(*args, **{"stream": True, **kwargs, "on_event": emit})
+            return start(*args, **{**first, **kwargs, "on_event": emit})
 
-        return follow(begun, answer)
+        return follow(begun, last)
 
     return call
 
 
-def itself(answer: Answer) -> Answer:
-    """What `follow` takes out of a run that gives an answer."""
-    return answer
+def answered(answer: Answer) -> Event:
+    """The last event of a run that gives an answer, for `follow`."""
+    return RunFinished(answer=answer)
 
 
-def _of_aggregation(found: Aggregation) -> Answer:
+def _aggregated(found: Aggregation) -> Event:
     """Its figures as text."""
-    return found.answer
+    return RunFinished(answer=found.answer)
+
+
+def _traced(found: Trace) -> Event:
+    return TraceFinished(trace=found)
+
+
+def _indexed(opened: Index) -> Event:
+    return IndexFinished(index=opened)
 
 
 async def _verify_one(
@@ -96,9 +108,12 @@ async def _verify_one(
     return found.answer
 
 
-aggregate = _streaming(aio.aggregate, _of_aggregation)
-ask = _streaming(aio.ask, itself)
-complete = _streaming(aio.complete, itself)
-summarize = _streaming(aio.summarize, itself)
-verify = _streaming(_verify_one, itself)
-write = _streaming(aio.write, itself)
+aggregate = _streaming(aio.aggregate, _aggregated)
+ask = _streaming(aio.ask, answered)
+complete = _streaming(aio.complete, answered)
+index = _streaming(aio.index, _indexed, speaks=False)
+summarize = _streaming(aio.summarize, answered)
+trace = _streaming(aio.trace, _traced, speaks=False)
+trace_run = _streaming(aio.trace_run, _traced, speaks=False)
+verify = _streaming(_verify_one, answered)
+write = _streaming(aio.write, answered)

@@ -314,16 +314,22 @@ class _Work:
         return Search(k=self.options.k, seed=self.options.seed, edges=edges)
 
     def _support(self, segments: Sequence[Segment]) -> list[Found]:
-        texts = [segment.text for segment in segments]
-        answer = self.asked.answer
-        return [find_support(texts, answer[start:end], self.options.k) for start, end in self.asked.claims]
+        texts, asked = [segment.text for segment in segments], self.asked
+        found: list[Found] = []
+        for start, end in asked.claims:
+            found.append(find_support(texts, asked.answer[start:end], self.options.k))
+            self._told(len(found), SUPPORT.usage)
+        return found
+
+    def _told(self, done: int, usage: Usage) -> None:
+        self.emit(StepDone(done=done, steps=len(self.asked.claims), usage=usage, outcome="traced"))
 
     async def _one(self, ledger: Ledger, scorer: Scorer, way: Way, index: int, search: Search) -> Found:
         claims = self.asked.claims
         if (most := self.options.max_equivalents) is not None:
             ledger.allow(most * (index + 1) / len(claims))  # What a claim leaves is the next one's.
         found = await find_claim(ledger, scorer, claims, index, METHODS[self.options.method], search)
-        self.emit(StepDone(done=index + 1, steps=len(claims), usage=way.usage, outcome="traced"))
+        self._told(index + 1, way.usage)
         return found
 
     def _finished(self, run_id: str, segments: tuple[Segment, ...], found: Sequence[Found], account: Account) -> Trace:

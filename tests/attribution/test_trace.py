@@ -20,6 +20,7 @@ from coa.attribution.trace import TraceOptions, trace
 from coa.cli.main import app
 from coa.config import Settings
 from coa.errors import MalformedReply, RequestRejected, UsageError, WindowTooSmall
+from coa.events import CallDone, RunStarted, StepDone, TraceFinished
 from coa.tokens import counter_for
 
 FILLER = [f"On day {i} the ferry crossed the sound with {i + 3} crates of nails and nobody aboard." for i in range(30)]
@@ -57,6 +58,31 @@ async def test_each_claim_is_traced_to_its_sentence_through_a_server(book: Path,
     assert found.usage.calls == paid == found.search.calls and found.search.equivalents < 15
     assert len(server.prompts) == paid and again.usage.calls == 0  # the journal answered everything
     assert again.claims == found.claims
+
+
+async def test_a_stream_of_a_trace_tells_its_prompts_and_claims_and_ends_with_the_trace(
+    book: Path, tmp_path: Path, server
+):
+    given = {"model": "vllm:tiny", "base_url": server.url, "run_dir": tmp_path / "runs"}
+    events = [event async for event in coa.stream.trace(book, QUESTION, ANSWER, **given)]
+    last = events[-1]
+    assert isinstance(last, TraceFinished)
+    paid = [event for event in events if isinstance(event, CallDone) and not event.from_journal]
+    assert len(paid) == last.trace.usage.calls == len(server.prompts)
+    assert [event.done for event in events if isinstance(event, StepDone)] == [1, 2]
+    assert events[0] == RunStarted(run_id=last.trace.run_id, model="vllm:tiny", chunks=0, steps=2)
+    again = await coa.aio.trace(book, QUESTION, ANSWER, **given)
+    assert again.usage.calls == 0, "the stream is the same run"
+    assert again.claims == last.trace.claims
+
+
+async def test_a_stream_of_a_trace_of_a_run_ends_with_its_trace(book: Path, tmp_path: Path):
+    run = await coa.aio.ask(book, QUESTION, run_dir=tmp_path / "runs")
+    events = [event async for event in coa.stream.trace_run(run.run_id, run_dir=tmp_path / "runs")]
+    last = events[-1]
+    assert isinstance(last, TraceFinished)
+    assert last.trace.claims == (await coa.aio.trace_run(run.run_id, run_dir=tmp_path / "runs")).claims
+    assert [event.done for event in events if isinstance(event, StepDone)][-1] == len(last.trace.claims)
 
 
 async def test_a_server_without_log_probabilities_is_asked_again_instead(book: Path, tmp_path: Path, server):

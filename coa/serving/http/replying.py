@@ -16,7 +16,7 @@ from coa.serving.http.body import Receive, Send, gone
 from coa.serving.http.chat import Chat
 from coa.serving.http.errors import Failure, Refusal, failure_of
 from coa.serving.http.wire import BEAT, Writer, encoded, event
-from coa.stream import follow, itself
+from coa.stream import answered, follow
 from coa.types import Answer
 
 BEAT_SECONDS = 15.0
@@ -70,7 +70,7 @@ class Runner:
     async def _sent(self, chat: Chat, send: Send) -> None:
         settings = self.settings.model_copy(update={"stream": False})  # Words that are not verified yet are not shown.
         events = follow(
-            lambda emit: api.run(chat.task, chat.documents, settings, emit=emit, limiter=self.limiter), itself
+            lambda emit: api.run(chat.task, chat.documents, settings, emit=emit, limiter=self.limiter), answered
         )
         try:
             first = await anext(events)
