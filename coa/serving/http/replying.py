@@ -19,9 +19,6 @@ from coa.serving.http.wire import BEAT, Writer, encoded, event
 from coa.stream import answered, follow
 from coa.types import Answer
 
-BEAT_SECONDS = 15.0
-"""How long a stream may stay silent."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
@@ -32,6 +29,7 @@ class Runner:
         private: Texts of this machine that no client may see.
         log: Told a line for each request.
         running: Tasks at work.
+        silence: Seconds that a stream may stay silent; then a comment shows that the connection is alive.
     """
 
     settings: Settings
@@ -39,6 +37,7 @@ class Runner:
     private: tuple[str, ...] = ()
     log: Callable[[str], None] = lambda _: None
     running: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    silence: float = 15.0
 
     def stop(self) -> None:
         """End every run; its client is told, and finished calls are kept."""
@@ -99,7 +98,7 @@ class Runner:
         await _piece(send, writer.first())
         answer: Answer | None = None
         try:
-            async for each in _with_beats(first, events):
+            async for each in _with_beats(first, events, self.silence):
                 match each:
                     case None:
                         await _piece(send, BEAT)
@@ -153,13 +152,13 @@ async def _last(events: AsyncGenerator[Event, None]) -> Answer | None:
     return found
 
 
-async def _with_beats(first: Event, events: AsyncGenerator[Event, None]) -> AsyncIterator[Event | None]:
+async def _with_beats(first: Event, events: AsyncGenerator[Event, None], silence: float) -> AsyncIterator[Event | None]:
     """The events, and None whenever nothing came for a while."""
     yield first
     waiting = asyncio.create_task(_next(events))
     try:
         while True:
-            done, _ = await asyncio.wait({waiting}, timeout=BEAT_SECONDS)
+            done, _ = await asyncio.wait({waiting}, timeout=silence)
             if not done:
                 yield None
             elif (each := waiting.result()) is None:

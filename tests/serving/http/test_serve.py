@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import json
@@ -17,6 +18,11 @@ from typing import Any
 import pytest
 
 import coa
+from coa.runtime.limiter import Limiter
+from coa.serving.http.app import MB, App
+from coa.serving.http.chat import chat_of
+from coa.serving.http.replying import Runner
+from coa.serving.http.wire import BEAT, DONE
 from coa.testing import FAULTS, FaultServer
 from coa.testing.fault import Fault
 from tests.processes import Ended, Process, Processes
@@ -365,3 +371,39 @@ def test_the_keys_of_the_machine_are_not_the_clients(processes: Processes, tmp_p
             ours.chat.completions.create(**request(b"The key is red.", "What is red?"))
         assert {headers["authorization"] for headers in model.headers} == {"Bearer secret"}
     assert "OPENAI_API_KEY" not in os.environ
+
+
+async def test_a_stream_that_waits_for_its_model_shows_that_it_is_alive(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async with FaultServer("facts", latency=0.5) as model:
+        settings = coa.Settings(model="openai:test", base_url=model.base_url, run_dir=tmp_path, window=4096)
+        runner = Runner(settings=settings, limiter=Limiter(1), silence=0.1)
+        await runner.reply(chat_of(json.dumps(request(b"The key is red.", stream=True)).encode(), MB), receive, send)
+    assert sent.count(BEAT) >= 3
+    assert sent[-2:] == [DONE, b""]
+    assert not runner.running
+
+
+async def test_what_nobody_foresaw_is_a_500_without_a_word_about_it(tmp_path: Path) -> None:
+    sent: list[Any] = []
+    said: list[str] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise RuntimeError(f"secret of {tmp_path}")
+
+    app = App(coa.Settings(model="offline"), log=said.append)
+    headers = [(b"content-type", b"application/json")]
+    await app({"type": "http", "method": "POST", "path": CHAT, "headers": headers}, receive, send)
+    assert sent[0]["status"] == 500
+    assert json.loads(sent[1]["body"])["error"]["code"] == "InternalError"
+    assert "secret" not in str(sent) + str(said) and "RuntimeError" in said[0]
