@@ -55,7 +55,9 @@ def serve(
         )
     say_no_model(settings, o.Shown(quiet=quiet))
     asyncio.run(_tried(settings))
-    access = Access(keys=keys, hosts=LOOPBACK if local else (), body_bytes=max_body * _MB, requests=requests)
+    # With a key, a name that was pointed at this machine brings nobody in: a proxy may pass any name on.
+    hosts = LOOPBACK if local and not keys and not without_key else ()
+    access = Access(keys=keys, hosts=hosts, body_bytes=max_body * _MB, requests=requests)
     app = App(settings, access, log=_unheard if quiet else note)
     with bound(host, port) as listening:
         address = address_of(host, listening)

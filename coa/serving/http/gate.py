@@ -18,7 +18,7 @@ def check_key(headers: Mapping[str, str], keys: Sequence[str]) -> None:
         Refusal: it is none of them.
     """
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    found = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
+    found = [hmac.compare_digest(given.strip().encode("latin-1"), key.encode()) for key in keys]
     if keys and not (any(found) and scheme.lower() == "bearer"):
         hint = "Send a key of this server: Authorization: Bearer KEY"
         raise Refusal(401, "InvalidKey", "the key is missing or wrong", hint=hint)

@@ -173,6 +173,7 @@ def test_any_key_opens_and_nothing_else_does() -> None:
     for good in ("Bearer one", "bearer two"):
         check_key({"authorization": good}, ("one", "two"))
     check_key({}, ())
+    check_key({"authorization": "Bearer clé".encode().decode("latin-1")}, ("clé",))
     for bad in ("", "one", "Bearer ", "Bearer three", "Basic one", "Bearer \xe9"):
         with pytest.raises(Refusal):
             check_key({"authorization": bad}, ("one", "two"))

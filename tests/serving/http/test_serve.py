@@ -183,6 +183,20 @@ def test_openais_client_lists_asks_streams_and_gets_typed_errors(client: Client)
         assert "coa/ask" in none.value.message
 
 
+async def test_openais_async_client_asks_several_at_once(client: Client) -> None:
+    from openai import AsyncOpenAI
+
+    async def streamed(ours: AsyncOpenAI, question: str) -> str:
+        chunks = await ours.chat.completions.create(**request(question=question), stream=True)
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
+
+    async with AsyncOpenAI(base_url=client.address, api_key="none", timeout=60) as ours:
+        whole = ours.chat.completions.create(**request())
+        reply, keeper, dog = await asyncio.gather(whole, streamed(ours, "Who is she?"), streamed(ours, "Who is Bosun?"))
+    assert "Martha Quill" in reply.choices[0].message.content
+    assert keeper and "Bosun" in dog
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
@@ -227,6 +241,8 @@ def test_a_key_is_asked_for_and_health_needs_none(processes: Processes, tmp_path
         for key in ("one", "two"):
             with client.openai(api_key=key) as ours:
                 assert len(list(ours.models.list())) == 3
+        status, _ = client.send("GET", "/v1/models", headers={"Authorization": "Bearer one", "Host": "docs.example"})
+        assert status == 200  # A proxy may pass its own name on.
         assert "one" not in stop(client).err.split()
 
 
