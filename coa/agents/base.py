@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result", covariant=True)
 
-
 REPAIR_RESERVE = 64
 """Tokens kept free in every prompt for the sentence that asks for a better reply."""
 

@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -18,6 +17,7 @@ from coa.cli.progress import Quiet, listener
 from coa.config import Settings
 from coa.errors import Interrupted, UsageError
 from coa.forecast import Plan
+from coa.runtime.signals import on_stop
 from coa.types import Answer, Task
 
 if TYPE_CHECKING:
@@ -192,9 +192,7 @@ def watched(start: Callable[[Quiet], Awaitable[T]], quiet: bool, progress: Quiet
             loop.remove_signal_handler(number)
             task.cancel()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, stop, number)
+        on_stop(stop)
         return await start(shown)
 
     try:

@@ -17,8 +17,6 @@ from coa.cli.run import as_json, say_no_model
 from coa.config import Settings
 from coa.errors import UsageError
 
-_MB = 1024 * 1024
-
 
 @flattened
 def serve(
@@ -39,7 +37,7 @@ def serve(
     debug: o.Debug = False,
 ) -> None:
     """Answer chat requests of OpenAI's API with the pipelines; the address goes to standard output."""
-    from coa.serving.http.app import Access, App
+    from coa.serving.http.app import MB, Access, App
     from coa.serving.http.chat import MODELS
     from coa.serving.http.gate import LOOPBACK
     from coa.serving.http.listen import address_of, bound, uvicorn
@@ -57,7 +55,7 @@ def serve(
     asyncio.run(_tried(settings))
     # With a key, a name that was pointed at this machine brings nobody in: a proxy may pass any name on.
     hosts = LOOPBACK if local and not keys and not without_key else ()
-    access = Access(keys=keys, hosts=hosts, body_bytes=max_body * _MB, requests=requests)
+    access = Access(keys=keys, hosts=hosts, body_bytes=max_body * MB, requests=requests)
     app = App(settings, access, log=_unheard if quiet else note)
     with bound(host, port) as listening:
         address = address_of(host, listening)

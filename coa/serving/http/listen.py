@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import socket
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
 from coa.errors import MissingExtra, UsageError
+from coa.runtime.signals import on_stop
 from coa.serving.http.app import App
 
 _GRACE = 5
@@ -66,13 +65,10 @@ async def serve(app: App, listening: socket.socket) -> None:
     server = package.Server(config)
     server.capture_signals = nullcontext  # Its own way with signals would raise them again after a clean end.
 
-    def stop() -> None:
+    def stop(_: int) -> None:
         server.force_exit = server.should_exit  # A second signal does not wait.
         server.should_exit = True
         app.stop()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, stop)
+    on_stop(stop)
     await server.serve(sockets=[listening])
